@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use md5::{Digest, Md5};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A point of the 128-bit hash space.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -60,10 +61,23 @@ impl fmt::Debug for HashKey {
 }
 
 /// A run of hash keys, both ends included; never empty.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct HashRange {
     start: HashKey,
     end: HashKey,
+}
+
+impl<'de> Deserialize<'de> for HashRange {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Ends {
+            start: HashKey,
+            end: HashKey,
+        }
+        let Ends { start, end } = Ends::deserialize(from)?;
+        let empty = || serde::de::Error::custom(format!("hash range {start}..={end} is empty"));
+        HashRange::new(start, end).ok_or_else(empty)
+    }
 }
 
 impl HashRange {

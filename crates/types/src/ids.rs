@@ -1,11 +1,14 @@
 //! Plain ids. Newtypes, so that a node is never passed where a group is meant.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
         pub struct $name(pub u64);
 
         impl fmt::Display for $name {
@@ -58,5 +61,25 @@ impl fmt::Display for ProducerId {
 impl fmt::Debug for ProducerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ProducerId({self})")
+    }
+}
+
+/// Why a string is no producer id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{given}` is not a producer id: expected 32 hexadecimal digits")]
+pub struct ProducerIdError {
+    /// What was given, cut to 64 characters.
+    pub given: String,
+}
+
+impl FromStr for ProducerId {
+    type Err = ProducerIdError;
+
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        let error = || ProducerIdError { given: given.chars().take(64).collect() };
+        if given.len() != 32 || !given.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(error());
+        }
+        u128::from_str_radix(given, 16).map(ProducerId).map_err(|_| error())
     }
 }

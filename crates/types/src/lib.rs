@@ -13,13 +13,14 @@ mod hash_key;
 mod ids;
 pub mod limits;
 mod sequence_number;
+mod serde_text;
 mod shard_id;
 mod stream_name;
 
 pub use batch::{BatchBuilder, BatchError, Record, RecordBatch, Records, crc32c};
 pub use clock::{Clock, ManualClock, SystemClock, UnixMillis};
 pub use hash_key::{HashKey, HashKeyError, HashRange};
-pub use ids::{GroupId, Incarnation, NodeId, ProducerId, StreamId};
+pub use ids::{GroupId, Incarnation, NodeId, ProducerId, ProducerIdError, StreamId};
 pub use sequence_number::{SequenceNumber, SequenceNumberError};
 pub use shard_id::{ShardId, ShardIdError};
 pub use stream_name::{StreamName, StreamNameError};
