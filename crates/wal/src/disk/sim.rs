@@ -1,0 +1,4 @@
+//! Placeholder.
+/// A simulated disk.
+#[derive(Clone, Debug)]
+pub struct SimDisk;
