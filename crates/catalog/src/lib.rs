@@ -1,0 +1,51 @@
+//! The rules of streams and shards as pure values.
+//!
+//! Owns what the cluster agrees on: nodes, streams, shards, lineage, placement, settings. The
+//! controller replicates [`Command`]s through Raft and applies them to a [`Catalog`]; every
+//! node holds an immutable image of it. No clock, no randomness, no I/O: what a command needs
+//! travels in it.
+//!
+//! ```text
+//!  controller loops ──► pure planners ──► Command ──► Raft ──► Catalog::apply ──► image, revision n
+//!  (observations)       placement, repair,                                         │
+//!                       reshard, scale, create                                     ├─► routing: Stream::shard_for
+//!                                                                                  ├─► listing: Stream::list_shards
+//!                                                                                  └─► desired: what a node must run
+//! ```
+//! Holds at every revision, and [`Catalog::check`] says so: the open shards of a stream that
+//! serves tile the hash space; ids of shards, groups, streams and reshards rise and are never
+//! reused; a child's sequence numbers lie above its parents'.
+//!
+//! Read in this order: [`Command`], [`Catalog`], [`Stream`], [`Shard`], then the planners.
+
+mod apply;
+mod catalog;
+mod command;
+pub mod create;
+pub mod desired;
+mod invariants;
+mod lineage;
+mod node;
+mod observed;
+pub mod placement;
+mod refusal;
+pub mod repair;
+pub mod reshard;
+pub mod scale;
+mod shard;
+mod shards;
+mod stream;
+
+pub use apply::{Applied, Outcome};
+pub use catalog::{Catalog, Cluster, DecodeError};
+pub use command::{Command, CreateStream, ReshardCause, ReshardKind, RetentionChange};
+pub use desired::{ReplicaSpec, desired_replicas};
+pub use invariants::Broken;
+pub use lineage::ShardFilter;
+pub use node::{Node, NodeChange, NodeRegistration, NodeState};
+pub use observed::{Observations, Observed, Step};
+pub use refusal::{NodesProblem, Refusal, RefusalKind};
+pub use reshard::{Reshard, ReshardId, ReshardPhase};
+pub use shard::{Shard, ShardState};
+pub use shards::Shards;
+pub use stream::{Durability, Scaling, Stream, StreamStatus};

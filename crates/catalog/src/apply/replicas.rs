@@ -1,0 +1,106 @@
+//! Which nodes a shard's replicas live on, and the checks that every placement passes.
+
+use std::collections::BTreeSet;
+
+use thalweg_types::limits::REPLICATION_MAX;
+use thalweg_types::{NodeId, ShardId, StreamName};
+
+use super::known_shard;
+use crate::{Applied, Catalog, NodesProblem, Outcome, Refusal, Shard, ShardState};
+
+impl Catalog {
+    pub(super) fn set_replicas(&mut self, name: &StreamName, id: ShardId, replicas: &[NodeId]) -> Outcome {
+        let stream = self.known_stream(name)?;
+        let shard = known_shard(stream, id)?;
+        // While a group forms, its initial members alone may start it; changing them could
+        // let two sets each believe they are the group.
+        if shard.state == ShardState::Opening {
+            return Err(Refusal::ShardOpening { stream: name.clone(), shard: id });
+        }
+        self.check_move(shard, replicas)?;
+        if shard.replicas == replicas {
+            return Ok(Applied::Unchanged);
+        }
+        let hosts: Vec<NodeId> = shard.hosts().collect();
+        let previous = hosts.into_iter().filter(|host| !replicas.contains(host)).collect();
+        let same_voters = as_set(replicas) == as_set(&shard.replicas);
+        self.stream_mut(name)?.shards.replace_hosts(id, |shard| {
+            shard.settled &= same_voters;
+            shard.previous = previous;
+            shard.replicas = replicas.to_vec();
+        });
+        Ok(Applied::Changed)
+    }
+
+    pub(super) fn replicas_settled(&mut self, name: &StreamName, id: ShardId, voters: &[NodeId]) -> Outcome {
+        let shard = known_shard(self.known_stream(name)?, id)?;
+        if as_set(voters) != as_set(&shard.replicas) {
+            return Err(Refusal::ReplicasDiffer { voters: voters.to_vec(), wanted: shard.replicas.clone() });
+        }
+        if shard.settled {
+            return Ok(Applied::Unchanged);
+        }
+        self.stream_mut(name)?.shards.replace_hosts(id, |shard| {
+            shard.previous.clear();
+            shard.settled = true;
+        });
+        Ok(Applied::Changed)
+    }
+
+    /// Whether a shard may move: newcomers have to be active, those that stay need not be.
+    fn check_move(&self, shard: &Shard, replicas: &[NodeId]) -> Result<(), Refusal> {
+        check_distinct(replicas)?;
+        if replicas.len() > REPLICATION_MAX as usize {
+            return Err(nodes(NodesProblem::Count { given: replicas.len(), wanted: REPLICATION_MAX as usize }));
+        }
+        let mut newcomers = replicas.iter().filter(|node| !shard.hosts().any(|host| host == **node));
+        newcomers.try_for_each(|node| self.check_active(*node))
+    }
+
+    /// Whether each new shard got as many distinct active nodes as there can be.
+    pub(super) fn check_placement(
+        &self,
+        placement: &[Vec<NodeId>],
+        shards: usize,
+        replication: u32,
+    ) -> Result<(), Refusal> {
+        if placement.len() != shards {
+            return Err(nodes(NodesProblem::Sets { given: placement.len(), wanted: shards }));
+        }
+        let wanted = self.replicas_possible(replication);
+        for members in placement {
+            check_distinct(members)?;
+            members.iter().try_for_each(|node| self.check_active(*node))?;
+            if members.len() != wanted {
+                return Err(nodes(NodesProblem::Count { given: members.len(), wanted }));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_active(&self, id: NodeId) -> Result<(), Refusal> {
+        let node = self.nodes.get(&id).ok_or(nodes(NodesProblem::Unknown(id)))?;
+        let problem = NodesProblem::NotActive { node: id, state: node.state };
+        if node.may_receive() { Ok(()) } else { Err(nodes(problem)) }
+    }
+}
+
+/// Whether a set of nodes is one: not empty, no node twice.
+pub(super) fn check_distinct(given: &[NodeId]) -> Result<(), Refusal> {
+    if given.is_empty() {
+        return Err(nodes(NodesProblem::Empty));
+    }
+    let mut seen = BTreeSet::new();
+    match given.iter().find(|node| !seen.insert(**node)) {
+        Some(&twice) => Err(nodes(NodesProblem::Twice(twice))),
+        None => Ok(()),
+    }
+}
+
+fn as_set(nodes: &[NodeId]) -> BTreeSet<NodeId> {
+    nodes.iter().copied().collect()
+}
+
+fn nodes(problem: NodesProblem) -> Refusal {
+    Refusal::Nodes { problem }
+}

@@ -1,0 +1,213 @@
+//! The catalog itself: one value that says all the cluster has agreed on.
+//!
+//! The controller's replicas change it by [`Catalog::apply`]; every other node holds an
+//! immutable image (`Arc<Catalog>`) of some revision. Streams and shards are shared between
+//! clones, so taking an image costs a pointer a stream.
+//!
+//! Holds: `revision` rises by one with each change and with nothing else; a command that is
+//! refused, or that changes nothing, leaves the catalog as it was. Two catalogs that applied
+//! the same commands are equal.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thalweg_types::{GroupId, NodeId, ShardId, StreamId, StreamName, UnixMillis};
+
+use crate::{Node, Reshard, ReshardId, Shard, Stream};
+
+/// Format of [`Catalog::encode`].
+const FORMAT: u32 = 1;
+/// Open shards of all streams together, unless set otherwise.
+const SHARD_LIMIT_DEFAULT: u32 = 20_000;
+
+/// Everything the cluster has agreed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalog {
+    pub(crate) revision: u64,
+    pub(crate) cluster: Option<Cluster>,
+    pub(crate) controller_voters: Vec<NodeId>,
+    pub(crate) shard_limit: u32,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) streams: BTreeMap<StreamName, Arc<Stream>>,
+    pub(crate) reshards: BTreeMap<ReshardId, Reshard>,
+    pub(crate) next_stream: StreamId,
+    pub(crate) next_group: GroupId,
+    pub(crate) next_reshard: ReshardId,
+}
+
+/// The cluster's identity.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Random text that tells this cluster from any other.
+    pub id: String,
+    /// Random text with which nodes authenticate the tokens they hand to clients.
+    pub token_secret: String,
+    /// When the cluster was formed.
+    pub formed_at: UnixMillis,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cluster { id, token_secret: _, formed_at } = self;
+        f.debug_struct("Cluster").field("id", id).field("formed_at", formed_at).finish_non_exhaustive()
+    }
+}
+
+/// Why bytes are no catalog.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not what [`Catalog::encode`] writes.
+    #[error("not an encoded catalog: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by a later version of this program.
+    #[error("catalog format {found} is not known; this program reads format {FORMAT}")]
+    Format {
+        /// The format that the bytes name.
+        found: u32,
+    },
+}
+
+impl Default for Catalog {
+    fn default() -> Catalog {
+        Catalog {
+            revision: 0,
+            cluster: None,
+            controller_voters: Vec::new(),
+            shard_limit: SHARD_LIMIT_DEFAULT,
+            nodes: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            reshards: BTreeMap::new(),
+            next_stream: StreamId(1),
+            next_group: GroupId(GroupId::CONTROLLER.0 + 1),
+            next_reshard: ReshardId(1),
+        }
+    }
+}
+
+impl Catalog {
+    /// The catalog of a cluster in which nothing has happened.
+    pub fn new() -> Catalog {
+        Catalog::default()
+    }
+
+    /// Rises by one with each change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The cluster's identity, once it is formed.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+
+    /// Nodes that should vote in the controller's group.
+    pub fn controller_voters(&self) -> &[NodeId] {
+        &self.controller_voters
+    }
+
+    /// Open shards that all streams together may have.
+    pub fn shard_limit(&self) -> u32 {
+        self.shard_limit
+    }
+
+    /// All nodes that ever registered, by id; removed ones too.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// A node by id.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(&id)
+    }
+
+    /// All streams by name.
+    pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        self.streams.values()
+    }
+
+    /// The streams whose names come after `name`, in order.
+    pub fn streams_after(&self, name: &StreamName) -> impl Iterator<Item = &Arc<Stream>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.streams.range::<StreamName, _>((Excluded(name), Unbounded)).map(|(_, stream)| stream)
+    }
+
+    /// A stream by name, whatever its status.
+    pub fn stream(&self, name: &StreamName) -> Option<&Arc<Stream>> {
+        self.streams.get(name)
+    }
+
+    /// A shard by stream and id, visible or not.
+    pub fn shard(&self, stream: &StreamName, shard: ShardId) -> Option<&Shard> {
+        self.streams.get(stream)?.shards.get(shard)
+    }
+
+    /// The stream and shard that a group serves. Looks at every shard.
+    pub fn shard_of_group(&self, group: GroupId) -> Option<(&Stream, &Shard)> {
+        self.shards().find(|(_, shard)| shard.group == group)
+    }
+
+    /// All shards of all streams, with their stream.
+    pub fn shards(&self) -> impl Iterator<Item = (&Stream, &Shard)> {
+        self.streams.values().flat_map(|stream| stream.shards.iter().map(move |shard| (stream.as_ref(), shard)))
+    }
+
+    /// Reshards that run now, by id.
+    pub fn reshards(&self) -> impl Iterator<Item = &Reshard> {
+        self.reshards.values()
+    }
+
+    /// A running reshard by id.
+    pub fn reshard(&self, id: ReshardId) -> Option<&Reshard> {
+        self.reshards.get(&id)
+    }
+
+    /// The running reshard that closes or opens a shard.
+    pub fn reshard_of(&self, stream: &Stream, shard: ShardId) -> Option<ReshardId> {
+        let running = stream.reshards.iter().filter_map(|id| self.reshards.get(id));
+        running.filter(|reshard| reshard.touches(shard)).map(|reshard| reshard.id).next()
+    }
+
+    /// Open shards of all streams together, counting those whose stream is being created.
+    pub fn open_shard_count(&self) -> u32 {
+        self.streams.values().map(|stream| stream.counted_shards()).sum::<usize>() as u32
+    }
+
+    /// Nodes that may receive replicas.
+    pub fn active_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values().filter(|node| node.may_receive())
+    }
+
+    /// Replicas that a shard of a stream with this replication can have now.
+    pub fn replicas_possible(&self, replication: u32) -> usize {
+        self.active_nodes().count().min(replication as usize)
+    }
+
+    /// The bytes of a snapshot or image.
+    pub fn encode(&self) -> Vec<u8> {
+        let stored = Stored { format: FORMAT, catalog: self };
+        serde_json::to_vec(&stored).expect("every part of a catalog has a JSON form with text or number keys")
+    }
+
+    /// Reads what [`Catalog::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Catalog, DecodeError> {
+        let Format { format } = serde_json::from_slice(bytes)?;
+        if format != FORMAT {
+            return Err(DecodeError::Format { found: format });
+        }
+        let stored: Stored<Catalog> = serde_json::from_slice(bytes)?;
+        Ok(stored.catalog)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored<C> {
+    format: u32,
+    catalog: C,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}

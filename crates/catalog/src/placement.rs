@@ -1,0 +1,121 @@
+//! Where new replicas go: spread over zones first, then where the load is least.
+//!
+//! Holds: only active nodes are chosen, none twice in a set; a set spans as many zones as it can;
+//! equal catalogs and seeds give equal answers. The first node of a set is the preferred leader.
+//!
+//! Moving what is placed already: [`crate::repair`].
+
+use std::collections::BTreeMap;
+
+use thalweg_types::NodeId;
+
+use crate::{Catalog, Node, StreamStatus};
+
+/// How much each node has to do, as far as placement counts it.
+#[derive(Clone, Debug, Default)]
+pub struct Load {
+    replicas: BTreeMap<NodeId, u32>,
+    leaders: BTreeMap<NodeId, u32>,
+}
+
+impl Load {
+    /// The load that the catalog wants; leaders are counted for open and opening shards.
+    pub fn of(catalog: &Catalog) -> Load {
+        let mut load = Load::default();
+        for (stream, shard) in catalog.shards() {
+            if stream.status == StreamStatus::Deleting {
+                continue;
+            }
+            shard.replicas.iter().for_each(|node| load.add_replica(*node));
+            if let Some(leader) = shard.preferred_leader().filter(|_| shard.closed_at().is_none()) {
+                load.add_leader(leader);
+            }
+        }
+        load
+    }
+
+    /// Replicas on a node.
+    pub fn replicas(&self, node: NodeId) -> u32 {
+        self.replicas.get(&node).copied().unwrap_or(0)
+    }
+
+    /// Shards that a node should lead.
+    pub fn leaders(&self, node: NodeId) -> u32 {
+        self.leaders.get(&node).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn add_replica(&mut self, node: NodeId) {
+        *self.replicas.entry(node).or_default() += 1;
+    }
+
+    pub(crate) fn remove_replica(&mut self, node: NodeId) {
+        self.replicas.entry(node).and_modify(|count| *count = count.saturating_sub(1));
+    }
+
+    pub(crate) fn add_leader(&mut self, node: NodeId) {
+        *self.leaders.entry(node).or_default() += 1;
+    }
+
+    pub(crate) fn remove_leader(&mut self, node: NodeId) {
+        self.leaders.entry(node).and_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Sets of nodes for `shards` new shards, each with as many replicas as there can be now.
+pub fn place(catalog: &Catalog, shards: usize, replication: u32, seed: u64) -> Vec<Vec<NodeId>> {
+    let wanted = catalog.replicas_possible(replication);
+    let mut load = Load::of(catalog);
+    (0..shards as u64).map(|shard| place_one(catalog, wanted, &mut load, mix(seed ^ mix(shard)))).collect()
+}
+
+fn place_one(catalog: &Catalog, wanted: usize, load: &mut Load, seed: u64) -> Vec<NodeId> {
+    let mut members = Vec::with_capacity(wanted);
+    while let Some(node) = best_addition(catalog, &members, load, seed).filter(|_| members.len() < wanted) {
+        load.add_replica(node);
+        members.push(node);
+    }
+    let by_leading = |node: &NodeId| (load.leaders(*node), mix(seed ^ node.0));
+    members.sort_by_cached_key(by_leading);
+    if let Some(leader) = members.first() {
+        load.add_leader(*leader);
+    }
+    members
+}
+
+/// The active node that best joins `members`: from the zone least used by them, then with the
+/// fewest replicas, then by the seed.
+pub(crate) fn best_addition(catalog: &Catalog, members: &[NodeId], load: &Load, seed: u64) -> Option<NodeId> {
+    let candidates = catalog.active_nodes().filter(|node| !members.contains(&node.id));
+    let cost = |node: &&Node| (zone_use(catalog, members, &node.zone), load.replicas(node.id), mix(seed ^ node.id.0));
+    candidates.min_by_key(cost).map(|node| node.id)
+}
+
+/// Members that live in a zone.
+pub(crate) fn zone_use(catalog: &Catalog, members: &[NodeId], zone: &str) -> usize {
+    members.iter().filter_map(|id| catalog.node(*id)).filter(|node| node.zone == zone).count()
+}
+
+/// The controller's voters as they should be: `wanted` of them (3, or 5), fewer in a small
+/// cluster but always an odd number; living voters stay, dead and draining ones are replaced by
+/// active nodes, spread over zones. Voters without a replacement stay: fewer would not be safer.
+pub fn controller_voters(catalog: &Catalog, wanted: usize) -> Vec<NodeId> {
+    let keeps = |id: &NodeId| catalog.node(*id).is_none_or(|node| !node.should_be_left());
+    let (mut voters, left): (Vec<NodeId>, Vec<NodeId>) = catalog.controller_voters().iter().partition(|id| keeps(id));
+    let reachable = catalog.active_nodes().count().min(wanted);
+    let odd = reachable.saturating_sub(1) / 2 * 2 + 1;
+    let size = odd.max(catalog.controller_voters().len());
+    let none = Load::default();
+    while let Some(node) = best_addition(catalog, &voters, &none, 0).filter(|_| voters.len() < size) {
+        voters.push(node);
+    }
+    voters.extend(left.iter().take(size - voters.len()));
+    voters
+}
+
+/// A fixed scrambling of bits (splitmix64): ties fall evenly and alike everywhere.
+pub(crate) fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,168 @@
+//! Why a command was not applied: what was wrong, and what would be right.
+//!
+//! Refusals are values: they pass through Raft and gRPC to the caller, who finds in the fields
+//! what it needs for its own wording. [`Refusal::kind`] is the class that the wire maps.
+
+use serde::{Deserialize, Serialize};
+use thalweg_types::limits::{
+    RECORD_BYTES_MAX, REPLICATION_MAX, RETENTION_HOURS_MAX, RETENTION_HOURS_MIN, SHARDS_PER_STREAM_MAX,
+};
+use thalweg_types::{HashKey, NodeId, ShardId, StreamName};
+
+use crate::{NodeChange, NodeState, ReshardId, StreamStatus};
+
+/// Smallest bound on record size that a stream may set: 1 KiB.
+pub(crate) const RECORD_BYTES_MAX_LEAST: u32 = 1024;
+
+/// Why a command was refused; nothing of it was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[allow(missing_docs, reason = "the message names every field")]
+pub enum Refusal {
+    // Nodes and cluster.
+    #[error("this cluster is `{cluster_id}`, formed already; start the node in an empty directory to form another")]
+    ClusterFormed { cluster_id: String },
+    #[error("node id 0 is not allowed; ids start at 1")]
+    NodeIdZero,
+    #[error("node {node} is not registered")]
+    NodeUnknown { node: NodeId },
+    #[error("node id {node} was removed from the cluster and is never reused; start the node under a new id")]
+    NodeRemoved { node: NodeId },
+    #[error("node id {node} belongs to another data directory; start this one under a new id")]
+    NodeIncarnation { node: NodeId },
+    #[error("cannot {change:?} node {node}: it is {state:?}")]
+    NodeChange { node: NodeId, state: NodeState, change: NodeChange },
+    #[error("node {node} still holds {replicas} replicas{}; drain it and wait until it is empty", controller_note(*.votes))]
+    NodeInUse { node: NodeId, replicas: u32, votes: bool },
+    #[error("bad set of nodes: {problem}")]
+    Nodes { problem: NodesProblem },
+
+    // Streams.
+    #[error("stream `{stream}` exists already")]
+    StreamExists { stream: StreamName },
+    #[error("stream `{stream}` does not exist")]
+    StreamUnknown { stream: StreamName },
+    #[error("stream `{stream}` is {}, it has to be {wanted}", .status.as_str())]
+    StreamStatus { stream: StreamName, status: StreamStatus, wanted: String },
+    #[error("stream `{stream}` was deleted and created again since")]
+    StreamReplaced { stream: StreamName },
+    #[error("a stream has 1 to {SHARDS_PER_STREAM_MAX} shards; {given} would be too {}", few_or_many(*.given))]
+    ShardCount { given: u32 },
+    #[error("the cluster may have {limit} open shards and has {open}; this would add {added}")]
+    ShardLimit { open: u32, limit: u32, added: u32 },
+    #[error("replication {given} is not allowed; choose 1 to {REPLICATION_MAX}")]
+    Replication { given: u32 },
+    #[error("record limit of {given} bytes is not allowed; choose {RECORD_BYTES_MAX_LEAST} to {RECORD_BYTES_MAX}")]
+    RecordBytesMax { given: u32 },
+    #[error("retention of {hours} hours is too short; the minimum is {RETENTION_HOURS_MIN}")]
+    RetentionTooShort { hours: u32 },
+    #[error("retention of {hours} hours is too long; the maximum is {RETENTION_HOURS_MAX}")]
+    RetentionTooLong { hours: u32 },
+    #[error("retention of {hours} hours is shorter than the present {current}; use decrease")]
+    RetentionWouldFall { hours: u32, current: u32 },
+    #[error("retention of {hours} hours is longer than the present {current}; use increase")]
+    RetentionWouldRise { hours: u32, current: u32 },
+
+    // Shards.
+    #[error("stream `{stream}` has no {shard}")]
+    ShardUnknown { stream: StreamName, shard: ShardId },
+    #[error("{shard} of stream `{stream}` has already been split or merged; choose an open shard")]
+    ShardClosed { stream: StreamName, shard: ShardId },
+    #[error("{shard} of stream `{stream}` is part of {reshard}; wait until that has ended")]
+    ShardBusy { stream: StreamName, shard: ShardId, reshard: ReshardId },
+    #[error("{shard} of stream `{stream}` is still opening; wait until it is open")]
+    ShardOpening { stream: StreamName, shard: ShardId },
+    #[error("{shard} of stream `{stream}` is not closed past its retention")]
+    ShardNotExpired { stream: StreamName, shard: ShardId },
+    #[error("cannot split {shard} at {at}: choose a hash key above {low} plus one and below {high}")]
+    SplitPoint { shard: ShardId, at: HashKey, low: HashKey, high: HashKey },
+    #[error(
+        "{shard} and {adjacent} are not adjacent: the second has to begin right after the end of the first, at {wanted}"
+    )]
+    NotAdjacent { shard: ShardId, adjacent: ShardId, wanted: HashKey },
+    #[error("the group's voters are {voters:?}, wanted are {wanted:?}")]
+    ReplicasDiffer { voters: Vec<NodeId>, wanted: Vec<NodeId> },
+
+    // Reshards.
+    #[error("{reshard} has ended or never began")]
+    ReshardUnknown { reshard: ReshardId },
+    #[error("{reshard} may have sealed its parents and can only go on")]
+    ReshardSealing { reshard: ReshardId },
+    #[error("{reshard} has not been told to seal its parents")]
+    ReshardNotSealing { reshard: ReshardId },
+    #[error("{reshard} needs the ending of {shard}, between the shard's start and its children's")]
+    ReshardEnding { reshard: ReshardId, shard: ShardId },
+    #[error("stream `{stream}` is being scaled to {target} shards; wait until that has ended")]
+    ScalingRuns { stream: StreamName, target: u32 },
+    #[error("stream `{stream}` is not being scaled")]
+    NoScaling { stream: StreamName },
+}
+
+/// What is wrong with a set of nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[allow(missing_docs, reason = "the message names every field")]
+pub enum NodesProblem {
+    #[error("{given} sets were given, {wanted} are needed")]
+    Sets { given: usize, wanted: usize },
+    #[error("{given} nodes were given, {wanted} are needed")]
+    Count { given: usize, wanted: usize },
+    #[error("no node was given")]
+    Empty,
+    #[error("node {0} is named twice")]
+    Twice(NodeId),
+    #[error("node {node} is {state:?}, only active nodes take part")]
+    NotActive { node: NodeId, state: NodeState },
+    #[error("node {0} is not registered")]
+    Unknown(NodeId),
+}
+
+/// The class of a refusal, for the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusalKind {
+    /// What it names does not exist.
+    NotFound,
+    /// It exists already, or is busy: try again later.
+    InUse,
+    /// The request can never be right as it is.
+    Invalid,
+    /// A limit would be passed.
+    LimitExceeded,
+    /// The proposer's picture was out of date: look again, plan again.
+    Overtaken,
+}
+
+impl Refusal {
+    /// The class that the wire maps.
+    pub fn kind(&self) -> RefusalKind {
+        use Refusal::*;
+        match self {
+            NodeUnknown { .. } | StreamUnknown { .. } | ShardUnknown { .. } => RefusalKind::NotFound,
+            StreamExists { .. } | StreamStatus { .. } | ShardBusy { .. } | ShardOpening { .. } | ScalingRuns { .. } => {
+                RefusalKind::InUse
+            }
+            NodeInUse { .. } => RefusalKind::InUse,
+            ClusterFormed { .. } | NodeIdZero | NodeRemoved { .. } | NodeIncarnation { .. } | NodeChange { .. } => {
+                RefusalKind::Invalid
+            }
+            Replication { .. } | RecordBytesMax { .. } | RetentionTooShort { .. } | RetentionTooLong { .. } => {
+                RefusalKind::Invalid
+            }
+            RetentionWouldFall { .. } | RetentionWouldRise { .. } => RefusalKind::Invalid,
+            ShardClosed { .. } | SplitPoint { .. } | NotAdjacent { .. } | NoScaling { .. } => RefusalKind::Invalid,
+            ShardCount { .. } | ShardLimit { .. } => RefusalKind::LimitExceeded,
+            Nodes { .. } | StreamReplaced { .. } | ShardNotExpired { .. } | ReplicasDiffer { .. } => {
+                RefusalKind::Overtaken
+            }
+            ReshardUnknown { .. } | ReshardSealing { .. } | ReshardNotSealing { .. } | ReshardEnding { .. } => {
+                RefusalKind::Overtaken
+            }
+        }
+    }
+}
+
+fn controller_note(votes: bool) -> &'static str {
+    if votes { " and votes in the controller" } else { "" }
+}
+
+fn few_or_many(given: u32) -> &'static str {
+    if given == 0 { "few" } else { "many" }
+}
