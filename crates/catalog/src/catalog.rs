@@ -17,8 +17,6 @@ use thalweg_types::{GroupId, NodeId, ShardId, StreamId, StreamName, UnixMillis};
 
 use crate::{Node, Reshard, ReshardId, Shard, Stream};
 
-/// Format of [`Catalog::encode`].
-const FORMAT: u32 = 1;
 /// Open shards of all streams together, unless set otherwise.
 const SHARD_LIMIT_DEFAULT: u32 = 20_000;
 
@@ -53,20 +51,6 @@ impl fmt::Debug for Cluster {
         let Cluster { id, token_secret: _, formed_at } = self;
         f.debug_struct("Cluster").field("id", id).field("formed_at", formed_at).finish_non_exhaustive()
     }
-}
-
-/// Why bytes are no catalog.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// Not what [`Catalog::encode`] writes.
-    #[error("not an encoded catalog: {0}")]
-    Malformed(#[from] serde_json::Error),
-    /// Written by a later version of this program.
-    #[error("catalog format {found} is not known; this program reads format {FORMAT}")]
-    Format {
-        /// The format that the bytes name.
-        found: u32,
-    },
 }
 
 impl Default for Catalog {
@@ -183,31 +167,4 @@ impl Catalog {
     pub fn replicas_possible(&self, replication: u32) -> usize {
         self.active_nodes().count().min(replication as usize)
     }
-
-    /// The bytes of a snapshot or image.
-    pub fn encode(&self) -> Vec<u8> {
-        let stored = Stored { format: FORMAT, catalog: self };
-        serde_json::to_vec(&stored).expect("every part of a catalog has a JSON form with text or number keys")
-    }
-
-    /// Reads what [`Catalog::encode`] wrote.
-    pub fn decode(bytes: &[u8]) -> Result<Catalog, DecodeError> {
-        let Format { format } = serde_json::from_slice(bytes)?;
-        if format != FORMAT {
-            return Err(DecodeError::Format { found: format });
-        }
-        let stored: Stored<Catalog> = serde_json::from_slice(bytes)?;
-        Ok(stored.catalog)
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stored<C> {
-    format: u32,
-    catalog: C,
-}
-
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
 }

@@ -8,6 +8,7 @@
 //! overtaken is refused, never half applied.
 
 use serde::{Deserialize, Serialize};
+use thalweg_types::limits::{RECORD_BYTES_DEFAULT_MAX, REPLICATION_DEFAULT, RETENTION_HOURS_MIN};
 use thalweg_types::{HashKey, NodeId, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
 
 use crate::{Durability, NodeChange, NodeRegistration, ReshardId};
@@ -59,7 +60,14 @@ pub enum Command {
     },
 
     /// Creates a stream whose shards divide the hash space evenly.
-    CreateStream(CreateStream),
+    CreateStream {
+        /// What it is to be.
+        wanted: NewStream,
+        /// Nodes of each shard, first the preferred leader.
+        placement: Vec<Vec<NodeId>>,
+        /// The proposer's clock.
+        now: UnixMillis,
+    },
     /// All shards of a new stream have a leader: clients may use it.
     ShardsOpened {
         /// Which stream.
@@ -169,7 +177,7 @@ pub enum Command {
 
 /// What a new stream is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CreateStream {
+pub struct NewStream {
     /// Its name, free at this time.
     pub name: StreamName,
     /// Shards at the start, at least one.
@@ -182,10 +190,20 @@ pub struct CreateStream {
     pub durability: Durability,
     /// Largest record, data and partition key together.
     pub record_bytes_max: u32,
-    /// Nodes of each shard, first the preferred leader.
-    pub placement: Vec<Vec<NodeId>>,
-    /// The proposer's clock.
-    pub now: UnixMillis,
+}
+
+impl NewStream {
+    /// A stream that keeps to the defaults: three replicas, one day, fsync, 1 MiB records.
+    pub fn named(name: StreamName, shard_count: u32) -> NewStream {
+        NewStream {
+            name,
+            shard_count,
+            replication: REPLICATION_DEFAULT,
+            retention_hours: RETENTION_HOURS_MIN,
+            durability: Durability::default(),
+            record_bytes_max: RECORD_BYTES_DEFAULT_MAX as u32,
+        }
+    }
 }
 
 /// Which way a caller means to change the retention.

@@ -6,11 +6,12 @@
 //! travels in it.
 //!
 //! ```text
-//!  controller loops ──► pure planners ──► Command ──► Raft ──► Catalog::apply ──► image, revision n
-//!  (observations)       placement, repair,                                         │
-//!                       reshard, scale, create                                     ├─► routing: Stream::shard_for
-//!                                                                                  ├─► listing: Stream::list_shards
-//!                                                                                  └─► desired: what a node must run
+//!  user's Operation ─┐
+//!                    ├─► pure planners ──► Command ──► Raft ──► Catalog::apply ──► image, revision n
+//!  controller loops ─┘   placement, repair,                                         │
+//!  (observations)        reshard, scale, create              Stream::shard_for  ◄───┤ routing
+//!                                                            Stream::list_shards ◄──┤ listing
+//!                                                            desired_replicas  ◄────┘ what a node runs
 //! ```
 //! Holds at every revision, and [`Catalog::check`] says so: the open shards of a stream that
 //! serves tile the hash space; ids of shards, groups, streams and reshards rise and are never
@@ -23,10 +24,12 @@ mod catalog;
 mod command;
 pub mod create;
 pub mod desired;
+mod encoding;
 mod invariants;
 mod lineage;
 mod node;
 mod observed;
+mod operation;
 pub mod placement;
 mod refusal;
 pub mod repair;
@@ -37,13 +40,15 @@ mod shards;
 mod stream;
 
 pub use apply::{Applied, Outcome};
-pub use catalog::{Catalog, Cluster, DecodeError};
-pub use command::{Command, CreateStream, ReshardCause, ReshardKind, RetentionChange};
+pub use catalog::{Catalog, Cluster};
+pub use command::{Command, NewStream, ReshardCause, ReshardKind, RetentionChange};
 pub use desired::{ReplicaSpec, desired_replicas};
+pub use encoding::{DecodeError, decode_outcome, encode_outcome};
 pub use invariants::Broken;
 pub use lineage::ShardFilter;
 pub use node::{Node, NodeChange, NodeRegistration, NodeState};
 pub use observed::{Observations, Observed, Step};
+pub use operation::Operation;
 pub use refusal::{NodesProblem, Refusal, RefusalKind};
 pub use reshard::{Reshard, ReshardId, ReshardPhase};
 pub use shard::{Shard, ShardState};

@@ -79,6 +79,8 @@ pub enum Refusal {
         "{shard} and {adjacent} are not adjacent: the second has to begin right after the end of the first, at {wanted}"
     )]
     NotAdjacent { shard: ShardId, adjacent: ShardId, wanted: HashKey },
+    #[error("node {node} has no replica of {shard}; choose one of {replicas:?}")]
+    NotReplica { shard: ShardId, node: NodeId, replicas: Vec<NodeId> },
     #[error("the group's voters are {voters:?}, wanted are {wanted:?}")]
     ReplicasDiffer { voters: Vec<NodeId>, wanted: Vec<NodeId> },
 
@@ -147,7 +149,9 @@ impl Refusal {
                 RefusalKind::Invalid
             }
             RetentionWouldFall { .. } | RetentionWouldRise { .. } => RefusalKind::Invalid,
-            ShardClosed { .. } | SplitPoint { .. } | NotAdjacent { .. } | NoScaling { .. } => RefusalKind::Invalid,
+            ShardClosed { .. } | NotReplica { .. } | SplitPoint { .. } | NotAdjacent { .. } | NoScaling { .. } => {
+                RefusalKind::Invalid
+            }
             ShardCount { .. } | ShardLimit { .. } => RefusalKind::LimitExceeded,
             Nodes { .. } | StreamReplaced { .. } | ShardNotExpired { .. } | ReplicasDiffer { .. } => {
                 RefusalKind::Overtaken

@@ -63,7 +63,7 @@ impl Catalog {
             Command::RemoveNode { node } => self.remove_node(*node),
             Command::SetControllerVoters { voters } => self.set_controller_voters(voters),
             Command::SetShardLimit { shards } => self.set_shard_limit(*shards),
-            Command::CreateStream(wanted) => self.create_stream(wanted),
+            Command::CreateStream { wanted, placement, now } => self.create_stream(wanted, placement, *now),
             Command::ShardsOpened { stream, id } => self.shards_opened(stream, *id),
             Command::DeleteStream { stream } => self.delete_stream(stream),
             Command::FinishDelete { stream, id } => self.finish_delete(stream, *id),

@@ -10,27 +10,27 @@ use thalweg_types::{GroupId, HashRange, NodeId, ShardId, StreamId, StreamName, U
 use super::{known_shard, wrong_status};
 use crate::refusal::RECORD_BYTES_MAX_LEAST;
 use crate::{
-    Applied, Catalog, CreateStream, Outcome, Refusal, RetentionChange, Shard, ShardState, Shards, Stream, StreamStatus,
+    Applied, Catalog, NewStream, Outcome, Refusal, RetentionChange, Shard, ShardState, Shards, Stream, StreamStatus,
 };
 
 impl Catalog {
-    pub(super) fn create_stream(&mut self, wanted: &CreateStream) -> Outcome {
+    pub(super) fn create_stream(&mut self, wanted: &NewStream, placement: &[Vec<NodeId>], now: UnixMillis) -> Outcome {
         if self.streams.contains_key(&wanted.name) {
             return Err(Refusal::StreamExists { stream: wanted.name.clone() });
         }
         check_settings(wanted)?;
         self.check_shard_limit(wanted.shard_count)?;
-        self.check_placement(&wanted.placement, wanted.shard_count as usize, wanted.replication)?;
+        self.check_placement(placement, wanted.shard_count as usize, wanted.replication)?;
         let id = self.next_stream;
-        let stream = self.new_stream(id, wanted);
+        let stream = self.new_stream(id, wanted, placement, now);
         self.next_stream = StreamId(id.0 + 1);
         self.next_group = GroupId(self.next_group.0 + u64::from(wanted.shard_count));
         self.streams.insert(wanted.name.clone(), Arc::new(stream));
         Ok(Applied::StreamCreated { id })
     }
 
-    fn new_stream(&self, id: StreamId, wanted: &CreateStream) -> Stream {
-        let ranges = HashRange::tile(wanted.shard_count).into_iter().zip(&wanted.placement).enumerate();
+    fn new_stream(&self, id: StreamId, wanted: &NewStream, placement: &[Vec<NodeId>], now: UnixMillis) -> Stream {
+        let ranges = HashRange::tile(wanted.shard_count).into_iter().zip(placement).enumerate();
         let shard = |(i, (range, members)): (usize, (HashRange, &Vec<NodeId>))| Shard {
             id: ShardId(i as u32),
             group: GroupId(self.next_group.0 + i as u64),
@@ -41,8 +41,8 @@ impl Catalog {
             previous: Vec::new(),
             settled: true,
             initial_members: members.clone(),
-            created_at: whole_second(wanted.now),
-            opened_at: wanted.now,
+            created_at: whole_second(now),
+            opened_at: now,
         };
         let mut shards = Shards::default();
         shards.edit(|by_id| by_id.extend(ranges.map(shard).map(|shard| (shard.id, Arc::new(shard)))));
@@ -56,8 +56,8 @@ impl Catalog {
             replication: wanted.replication,
             durability: wanted.durability,
             record_bytes_max: wanted.record_bytes_max,
-            created_at: wanted.now,
-            trimmed_until: wanted.now,
+            created_at: now,
+            trimmed_until: now,
             reshards: Vec::new(),
             scaling: None,
         }
@@ -163,7 +163,7 @@ pub(super) fn whole_second(time: UnixMillis) -> UnixMillis {
     UnixMillis(time.secs() * 1000)
 }
 
-fn check_settings(wanted: &CreateStream) -> Result<(), Refusal> {
+fn check_settings(wanted: &NewStream) -> Result<(), Refusal> {
     if !(1..=SHARDS_PER_STREAM_MAX).contains(&wanted.shard_count) {
         return Err(Refusal::ShardCount { given: wanted.shard_count });
     }

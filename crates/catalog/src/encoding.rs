@@ -1,0 +1,105 @@
+//! The bytes in which a catalog and what is done to it rest in the Raft log and travel.
+//!
+//! All is JSON: small beside records, readable in a hex dump, and it lets a later version add
+//! fields. The catalog names its format, because a snapshot may outlive the program that wrote it.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{Catalog, Command, Operation, Outcome};
+
+/// Format of [`Catalog::encode`].
+const FORMAT: u32 = 1;
+
+/// Why bytes could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not what the encoding of this type writes.
+    #[error("not an encoded {what}: {source}")]
+    Malformed {
+        /// What was expected.
+        what: &'static str,
+        /// Where it went wrong.
+        source: serde_json::Error,
+    },
+    /// Written by a later version of this program.
+    #[error("catalog format {found} is not known; this program reads format {FORMAT}")]
+    Format {
+        /// The format that the bytes name.
+        found: u32,
+    },
+}
+
+#[derive(Serialize)]
+struct StoredRef<'c> {
+    format: u32,
+    catalog: &'c Catalog,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    catalog: Catalog,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+impl Catalog {
+    /// The bytes of a snapshot or image.
+    pub fn encode(&self) -> Vec<u8> {
+        to_bytes(&StoredRef { format: FORMAT, catalog: self })
+    }
+
+    /// Reads what [`Catalog::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Catalog, DecodeError> {
+        let Format { format } = from_bytes("catalog", bytes)?;
+        if format != FORMAT {
+            return Err(DecodeError::Format { found: format });
+        }
+        from_bytes("catalog", bytes).map(|Stored { catalog }| catalog)
+    }
+}
+
+impl Command {
+    /// The bytes of a Raft entry.
+    pub fn encode(&self) -> Vec<u8> {
+        to_bytes(self)
+    }
+
+    /// Reads what [`Command::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
+        from_bytes("catalog command", bytes)
+    }
+}
+
+impl Operation {
+    /// The bytes in which it travels to the controller's leader.
+    pub fn encode(&self) -> Vec<u8> {
+        to_bytes(self)
+    }
+
+    /// Reads what [`Operation::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Operation, DecodeError> {
+        from_bytes("catalog operation", bytes)
+    }
+}
+
+/// The bytes in which an outcome travels back to who asked.
+pub fn encode_outcome(outcome: &Outcome) -> Vec<u8> {
+    to_bytes(outcome)
+}
+
+/// Reads what [`encode_outcome`] wrote.
+pub fn decode_outcome(bytes: &[u8]) -> Result<Outcome, DecodeError> {
+    from_bytes("catalog outcome", bytes)
+}
+
+fn to_bytes(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("every part of a catalog has a JSON form with text or number keys")
+}
+
+fn from_bytes<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(bytes).map_err(|source| DecodeError::Malformed { what, source })
+}

@@ -1,0 +1,91 @@
+//! What users ask for, before the controller's leader adds the time and the placement.
+//!
+//! Any node may receive a request; it travels to the controller's leader as an [`Operation`],
+//! becomes a [`Command`] there, and the [`Outcome`](crate::Outcome) of that travels back.
+
+use serde::{Deserialize, Serialize};
+use thalweg_types::{HashKey, NodeId, ShardId, StreamName, UnixMillis};
+
+use crate::{Catalog, Command, NewStream, NodeChange, Refusal, ReshardCause, ReshardKind, RetentionChange, placement};
+
+/// A user's wish, without time or placement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the command it becomes")]
+pub enum Operation {
+    /// A new stream.
+    CreateStream(NewStream),
+    /// The end of a stream and its data.
+    DeleteStream { stream: StreamName },
+    /// One shard made two, in the middle unless a key is given.
+    SplitShard { stream: StreamName, shard: ShardId, at: Option<HashKey> },
+    /// Two neighbours made one; the second begins where the first ends.
+    MergeShards { stream: StreamName, shard: ShardId, adjacent: ShardId },
+    /// Another number of open shards, of equal ranges.
+    UpdateShardCount { stream: StreamName, target: u32 },
+    /// Stops a running change of the shard count where it is.
+    StopScaling { stream: StreamName },
+    /// Another retention.
+    SetRetention { stream: StreamName, hours: u32, change: RetentionChange },
+    /// A node emptied, or the wish taken back.
+    DrainNode { node: NodeId, cancel: bool },
+    /// An emptied node taken out for good.
+    RemoveNode { node: NodeId },
+    /// Another preferred leader for a shard.
+    TransferLeader { stream: StreamName, shard: ShardId, to: NodeId },
+    /// Another bound on open shards.
+    SetShardLimit { shards: u32 },
+}
+
+impl Operation {
+    /// The command that carries the wish out, placed by the catalog as it is. Whether it is
+    /// allowed is judged when it is applied. `seed` varies placement among equal choices.
+    pub fn command(&self, catalog: &Catalog, now: UnixMillis, seed: u64) -> Result<Command, Refusal> {
+        Ok(match self.clone() {
+            Operation::CreateStream(wanted) => {
+                // Beyond the limit the command is refused, so it needs no places.
+                let places = wanted.shard_count.min(catalog.shard_limit()) as usize;
+                let placement = placement::place(catalog, places, wanted.replication, seed);
+                Command::CreateStream { wanted, placement, now }
+            }
+            Operation::DeleteStream { stream } => Command::DeleteStream { stream },
+            Operation::SplitShard { stream, shard, at } => {
+                requested(catalog, stream, ReshardKind::Split { shard, at }, now, seed)
+            }
+            Operation::MergeShards { stream, shard, adjacent } => {
+                requested(catalog, stream, ReshardKind::Merge { shard, adjacent }, now, seed)
+            }
+            Operation::UpdateShardCount { stream, target } => Command::StartScaling { stream, target, now },
+            Operation::StopScaling { stream } => Command::EndScaling { stream },
+            Operation::SetRetention { stream, hours, change } => Command::SetRetention { stream, hours, change, now },
+            Operation::DrainNode { node, cancel } => {
+                let change = if cancel { NodeChange::Undrain } else { NodeChange::Drain };
+                Command::ChangeNode { node, change, now }
+            }
+            Operation::RemoveNode { node } => Command::RemoveNode { node },
+            Operation::TransferLeader { stream, shard, to } => {
+                let replicas = led_by(catalog, &stream, shard, to)?;
+                Command::SetReplicas { stream, shard, replicas }
+            }
+            Operation::SetShardLimit { shards } => Command::SetShardLimit { shards },
+        })
+    }
+}
+
+fn requested(catalog: &Catalog, stream: StreamName, kind: ReshardKind, now: UnixMillis, seed: u64) -> Command {
+    // Of a stream that does not exist, no placement matters: the command is refused.
+    let replication = catalog.stream(&stream).map_or(1, |stream| stream.replication);
+    let placement = placement::place(catalog, kind.child_count(), replication, seed);
+    Command::PlanReshard { stream, kind, cause: ReshardCause::Requested, placement, now }
+}
+
+/// The shard's replicas with `leader` first.
+fn led_by(catalog: &Catalog, name: &StreamName, id: ShardId, leader: NodeId) -> Result<Vec<NodeId>, Refusal> {
+    let stream = catalog.stream(name).ok_or_else(|| Refusal::StreamUnknown { stream: name.clone() })?;
+    let unknown = || Refusal::ShardUnknown { stream: name.clone(), shard: id };
+    let shard = stream.visible_shard(id).ok_or_else(unknown)?;
+    if !shard.replicas.contains(&leader) {
+        return Err(Refusal::NotReplica { shard: id, node: leader, replicas: shard.replicas.clone() });
+    }
+    let rest = shard.replicas.iter().copied().filter(|node| *node != leader);
+    Ok(std::iter::once(leader).chain(rest).collect())
+}
