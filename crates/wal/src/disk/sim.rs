@@ -26,6 +26,7 @@ use super::{Disk, DiskFile, OpenMode};
 #[derive(Clone)]
 pub struct SimDisk(Arc<Mutex<State>>);
 
+#[derive(Clone)]
 struct State {
     random: Random,
     faults: Faults,
@@ -80,6 +81,11 @@ impl SimDisk {
         state.boot += 1;
         state.faults.end();
         state.forget_unnamed();
+    }
+
+    /// Another disk that holds the same: what happens to one does not happen to the other.
+    pub fn fork(&self) -> SimDisk {
+        SimDisk(Arc::new(Mutex::new(self.lock().clone())))
     }
 
     /// Flips one bit of a file, for good.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::SimDisk;
 
 /// Injected failures and counts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     power_off: bool,
     operations_left: Option<u64>,
