@@ -4,6 +4,7 @@
 //! becomes a [`Command`] there, and the [`Outcome`](crate::Outcome) of that travels back.
 
 use serde::{Deserialize, Serialize};
+use thalweg_types::limits::SHARDS_PER_STREAM_MAX;
 use thalweg_types::{HashKey, NodeId, ShardId, StreamName, UnixMillis};
 
 use crate::{Catalog, Command, NewStream, NodeChange, Refusal, ReshardCause, ReshardKind, RetentionChange, placement};
@@ -42,8 +43,8 @@ impl Operation {
     pub fn command(&self, catalog: &Catalog, now: UnixMillis, seed: u64) -> Result<Command, Refusal> {
         Ok(match self.clone() {
             Operation::CreateStream(wanted) => {
-                // Beyond the limit the command is refused, so it needs no places.
-                let places = wanted.shard_count.min(catalog.shard_limit()) as usize;
+                // Beyond that bound the command is refused, so it needs no places.
+                let places = wanted.shard_count.min(SHARDS_PER_STREAM_MAX) as usize;
                 let placement = placement::place(catalog, places, wanted.replication, seed);
                 Command::CreateStream { wanted, placement, now }
             }
