@@ -1,1 +1,71 @@
-//! x
+//! Where new replicas go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use thalweg_catalog::{Catalog, Command, NodeChange, placement};
+use thalweg_types::NodeId;
+
+use crate::support::{START, cluster};
+
+fn zone(catalog: &Catalog, node: NodeId) -> String {
+    catalog.node(node).unwrap().zone.clone()
+}
+
+/// The difference between the most and the least named node, nodes never named included.
+fn imbalance(catalog: &Catalog, named: impl Iterator<Item = NodeId>) -> u32 {
+    let mut counts: BTreeMap<NodeId, u32> = catalog.active_nodes().map(|node| (node.id, 0)).collect();
+    named.for_each(|node| *counts.get_mut(&node).expect("only active nodes are chosen") += 1);
+    counts.values().max().unwrap() - counts.values().min().unwrap()
+}
+
+proptest! {
+    #[test]
+    fn sets_are_distinct_active_nodes_in_as_many_zones_as_there_can_be(
+        zones in prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "d"]), 1..12),
+        resting in prop::collection::vec((1u64..12, any::<bool>()), 0..3),
+        shards in 1usize..20, replication in 1u32..6, seed: u64,
+    ) {
+        let mut catalog = cluster(&zones);
+        for (node, dead) in resting {
+            let change = if dead { NodeChange::MarkDead } else { NodeChange::Drain };
+            let _ = catalog.apply(&Command::ChangeNode { node: NodeId(node), change, now: START });
+        }
+        let active: Vec<NodeId> = catalog.active_nodes().map(|node| node.id).collect();
+        let zones: BTreeSet<String> = active.iter().map(|node| zone(&catalog, *node)).collect();
+        let wanted = active.len().min(replication as usize);
+        for set in placement::place(&catalog, shards, replication, seed) {
+            prop_assert!(set.iter().all(|node| active.contains(node)));
+            prop_assert_eq!(set.iter().collect::<BTreeSet<_>>().len(), wanted);
+            let spanned: BTreeSet<String> = set.iter().map(|node| zone(&catalog, *node)).collect();
+            prop_assert_eq!(spanned.len(), wanted.min(zones.len()));
+        }
+    }
+
+    #[test]
+    fn replicas_and_leaders_are_even_in_even_zones(per_zone in 1usize..5, shards in 1usize..100, seed: u64) {
+        let zones: Vec<&str> = ["a", "b", "c"].repeat(per_zone);
+        let catalog = cluster(&zones);
+        let sets = placement::place(&catalog, shards, 3, seed);
+        prop_assert!(imbalance(&catalog, sets.iter().flatten().copied()) <= 1);
+        prop_assert!(imbalance(&catalog, sets.iter().map(|set| set[0])) <= 2);
+    }
+
+    #[test]
+    fn equal_catalogs_and_seeds_give_equal_answers(shards in 1usize..20, seed: u64) {
+        let (one, other) = (cluster(&["a", "b", "c", "a"]), cluster(&["a", "b", "c", "a"]));
+        prop_assert_eq!(placement::place(&one, shards, 3, seed), placement::place(&other, shards, 3, seed));
+    }
+}
+
+#[test]
+fn what_is_placed_already_counts() {
+    let mut catalog = crate::support::cluster_with_stream(4);
+    for id in [4, 5, 6] {
+        let node = crate::support::registration(id, ["a", "b", "c"][id as usize - 4]);
+        catalog.apply(&Command::RegisterNode { node, now: START }).unwrap();
+    }
+    for set in placement::place(&catalog, 4, 3, 9) {
+        assert_eq!(set.iter().collect::<BTreeSet<_>>(), BTreeSet::from([&NodeId(4), &NodeId(5), &NodeId(6)]));
+    }
+}
