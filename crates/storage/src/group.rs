@@ -1,0 +1,185 @@
+//! What a node knows in memory about one group: positions, recent entries, vote, checkpoint.
+//!
+//! Every change is made here first, under the group's lock, and queued for the writer under the
+//! same lock, so that the write-ahead log sees a group's changes in the order memory saw them.
+//!
+//! Lock order: a group, then the queue. The cache's order comes before any group.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+use thalweg_types::GroupId;
+use thalweg_wal::Position;
+
+use crate::group_meta::GroupMeta;
+use crate::log_index::{Hot, LogIndex};
+use crate::recent::Recent;
+use crate::{Done, LogEntry};
+
+/// Tells the state to save with the moved entries: `(applied index, state)`.
+pub type CheckpointSource = Arc<dyn Fn() -> (u64, Bytes) + Send + Sync>;
+
+pub(crate) struct Group {
+    pub(crate) id: GroupId,
+    inner: Mutex<Inner>,
+    source: Mutex<Option<CheckpointSource>>,
+    gauges: Arc<Gauges>,
+}
+
+/// Sums over all groups.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) hot_bytes: AtomicU64,
+    pub(crate) movable_bytes: AtomicU64,
+    pub(crate) cache_bytes: AtomicU64,
+}
+
+impl Gauges {
+    fn adjust(&self, before: (u64, u64, u64), after: (u64, u64, u64)) {
+        // Wrapping addition of a difference subtracts when it is negative.
+        self.hot_bytes.fetch_add(after.0.wrapping_sub(before.0), Relaxed);
+        self.movable_bytes.fetch_add(after.1.wrapping_sub(before.1), Relaxed);
+        self.cache_bytes.fetch_add(after.2.wrapping_sub(before.2), Relaxed);
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Inner {
+    /// How often this group was destroyed on this node.
+    pub(crate) life: u64,
+    pub(crate) log: LogIndex,
+    pub(crate) recent: Recent,
+    pub(crate) vote: Option<Bytes>,
+    pub(crate) checkpoint: Option<(u64, Bytes)>,
+    pub(crate) fenced: bool,
+    /// Queued appends with this stamp or a lower one are refused: they follow a refused one.
+    pub(crate) refused_through: u64,
+    /// The record store's metadata is behind.
+    pub(crate) dirty: bool,
+    /// Trimmed entries may still be in the record store.
+    pub(crate) drop_below: bool,
+    /// Destructions that are not durable yet: until they are, the record store must not change.
+    pub(crate) pending_destroys: u32,
+    /// The record store may still have an earlier life, which is durably over.
+    pub(crate) drop_group: bool,
+    /// Entries in the record store, with those that are trimmed but not dropped.
+    pub(crate) stored: u64,
+    /// Entries of earlier lives in the record store.
+    pub(crate) stored_before: u64,
+    pub(crate) repairs: Vec<(LogEntry, Done)>,
+}
+
+impl Group {
+    pub(crate) fn new(id: GroupId, inner: Inner, gauges: Arc<Gauges>) -> Group {
+        gauges.adjust((0, 0, 0), inner.counts());
+        Group { id, inner: Mutex::new(inner), source: Mutex::new(None), gauges }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    /// Changes the group and keeps the sums right.
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut Inner) -> R) -> R {
+        let mut inner = self.inner.lock();
+        let before = inner.counts();
+        let result = change(&mut inner);
+        self.gauges.adjust(before, inner.counts());
+        result
+    }
+
+    pub(crate) fn set_source(&self, source: CheckpointSource) {
+        *self.source.lock() = Some(source);
+    }
+
+    /// Asks the caller for its state. No lock is held while it answers.
+    pub(crate) fn ask_checkpoint(&self) -> Option<(u64, Bytes)> {
+        let source = self.source.lock().clone();
+        source.map(|source| source())
+    }
+}
+
+impl Inner {
+    pub(crate) fn from_meta(meta: &GroupMeta) -> Inner {
+        Inner {
+            life: meta.life,
+            log: LogIndex::from_meta(meta),
+            stored: meta.moved_end.saturating_sub(meta.trimmed.map_or(0, |(index, _)| index + 1)),
+            vote: meta.vote.clone(),
+            checkpoint: meta.checkpoint.clone(),
+            fenced: meta.fenced,
+            ..Inner::default()
+        }
+    }
+
+    /// What to save once the record store has all entries below `moved_end`.
+    pub(crate) fn meta(&self, moved_end: u64, checkpoint: Option<(u64, Bytes)>) -> GroupMeta {
+        GroupMeta {
+            life: self.life,
+            moved_end,
+            trimmed: self.log.trimmed(),
+            checkpoint,
+            vote: self.vote.clone(),
+            terms: self.log.terms_below(moved_end),
+            fenced: self.fenced,
+        }
+    }
+
+    /// Whether there is anything to remember about the group.
+    pub(crate) fn exists(&self) -> bool {
+        self.vote.is_some() || self.checkpoint.is_some() || self.log.last().is_some()
+    }
+
+    pub(crate) fn append(&mut self, entry: LogEntry, stamp: u64, position: Option<Position>) {
+        let bytes = entry.byte_count() as u32;
+        self.log.push(entry.term, Hot { position, stamp, bytes, pinned: None });
+        self.recent.push(entry, stamp);
+    }
+
+    pub(crate) fn truncate(&mut self, end: u64) {
+        self.log.truncate(end);
+        self.recent.truncate(self.log.end());
+    }
+
+    pub(crate) fn trim(&mut self, index: u64, term: u64) {
+        self.log.trim(index, term);
+        self.recent.trim(self.log.first());
+        self.dirty = true;
+        self.drop_below = true;
+    }
+
+    /// A snapshot as of `index` stands for everything up to it.
+    pub(crate) fn install(&mut self, index: u64, term: u64, state: &Bytes) {
+        self.trim(index, term);
+        self.log.set_applied_end(index.saturating_add(1));
+        if self.checkpoint.as_ref().is_none_or(|(applied, _)| *applied < index) {
+            self.checkpoint = Some((index, Bytes::copy_from_slice(state)));
+        }
+    }
+
+    /// Empties the group; what follows is a new life.
+    pub(crate) fn destroy(&mut self) {
+        *self = Inner {
+            life: self.life + 1,
+            pending_destroys: self.pending_destroys + 1,
+            drop_group: self.drop_group,
+            stored_before: self.stored_before + self.stored,
+            refused_through: self.refused_through,
+            repairs: std::mem::take(&mut self.repairs),
+            ..Inner::default()
+        };
+    }
+
+    /// A destruction became durable, or failed.
+    pub(crate) fn destroyed(&mut self, durable: bool) {
+        self.pending_destroys -= 1;
+        self.drop_group |= durable;
+    }
+
+    fn counts(&self) -> (u64, u64, u64) {
+        let tail = self.log.bytes();
+        (tail.hot, tail.movable, self.recent.bytes())
+    }
+}

@@ -1,0 +1,258 @@
+//! One group's log, as its owner uses it.
+//!
+//! Calls take effect in memory at once; `done` tells when they are durable. Callbacks of all
+//! groups run in the order of the calls. One owner a group appends, so there is no contention.
+//!
+//! What happens next: `writer.rs` (durability), `read.rs` (reading), `mover.rs` (the record store).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thalweg_types::GroupId;
+use thalweg_wal::{Kind, Record};
+
+use crate::entry::Budget;
+use crate::group::{CheckpointSource, Group, Inner};
+use crate::node_log::Threads;
+use crate::queue::Work;
+use crate::read;
+use crate::shared::{Refused, Shared};
+use crate::{Done, HEAD_BYTES_MAX, LogEntry, ReadError, StorageError};
+
+/// What is known about a group without reading entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupState {
+    /// Index and term of the last trimmed entry.
+    pub trimmed: Option<(u64, u64)>,
+    /// Index and term of the last entry; the same as `trimmed` when the log is empty.
+    pub last: Option<(u64, u64)>,
+    /// The vote as it was saved.
+    pub vote: Option<Bytes>,
+    /// The last state saved with moved entries: its applied index, and the state.
+    pub checkpoint: Option<(u64, Bytes)>,
+    /// An index that was applied before; after a restart a lower bound of what was.
+    pub applied_hint: Option<u64>,
+    /// Acknowledged entries or votes may be missing: neither vote nor lead.
+    pub fenced: bool,
+}
+
+/// The log of one group on this node. Cheap to clone.
+#[derive(Clone)]
+pub struct GroupLog {
+    shared: Arc<Shared>,
+    group: Arc<Group>,
+    /// Keeps the writer and mover alive.
+    _threads: Arc<Threads>,
+}
+
+impl GroupLog {
+    pub(crate) fn new(shared: Arc<Shared>, group: Arc<Group>, threads: Arc<Threads>) -> GroupLog {
+        GroupLog { shared, group, _threads: threads }
+    }
+
+    /// Whose log it is.
+    pub fn id(&self) -> GroupId {
+        self.group.id
+    }
+
+    /// Positions, vote and checkpoint.
+    pub fn state(&self) -> GroupState {
+        let inner = self.group.lock();
+        GroupState {
+            trimmed: inner.log.trimmed(),
+            last: inner.log.last(),
+            vote: inner.vote.clone(),
+            checkpoint: inner.checkpoint.clone(),
+            applied_hint: inner.log.applied_end().checked_sub(1),
+            fenced: inner.fenced,
+        }
+    }
+
+    /// Adds entries at the end. They are readable at once; `done` runs when they are durable, or
+    /// with `sync` false (durability `os`) when they are written. A refusal leaves no trace, and
+    /// refuses what was queued behind it.
+    ///
+    /// # Panics
+    /// When the entries do not follow one another, or a head is larger than [`HEAD_BYTES_MAX`].
+    pub fn append(&self, entries: Vec<LogEntry>, sync: bool, done: Done) {
+        let Some(first) = entries.first().map(|entry| entry.index) else {
+            return self.shared.answer(Ok(()), done);
+        };
+        for (entry, index) in entries.iter().zip(first..) {
+            assert_eq!(entry.index, index, "appended entries are contiguous");
+            assert!(entry.head.len() <= HEAD_BYTES_MAX, "heads are small");
+        }
+        let bytes = entries.iter().map(|entry| entry.byte_count() as u64);
+        let largest = bytes.clone().max().unwrap_or(0);
+        match self.shared.admit(bytes.sum(), largest) {
+            Ok(()) => self.admitted(first, entries, sync, done),
+            Err(error) => self.shared.answer(Err(error), done),
+        }
+    }
+
+    fn admitted(&self, first: u64, entries: Vec<LogEntry>, sync: bool, done: Done) {
+        let entries: Vec<LogEntry> = entries.into_iter().map(LogEntry::unpinned).collect();
+        let (stamp, refused) = self.group.update(|inner| {
+            let expected = inner.log.end();
+            if first != expected {
+                let error = StorageError::NotContiguous { group: self.group.id, expected, found: first };
+                return (None, self.shared.submit(Work::Answer(Err(error)), done));
+            }
+            let stamp = self.shared.next_stamp();
+            entries.iter().for_each(|entry| inner.append(entry.clone(), stamp, None));
+            let work = Work::Append { group: self.group.clone(), entries, stamp, sync };
+            (Some(stamp), self.shared.submit(work, done))
+        });
+        tell(refused);
+        if let Some(stamp) = stamp {
+            self.shared.cache.appended(&self.group, stamp);
+        }
+    }
+
+    /// Replaces the vote.
+    pub fn save_vote(&self, vote: Bytes, done: Done) {
+        self.mark(Kind::Vote, 0, 0, vote, done, |inner, vote| {
+            inner.vote = Some(Bytes::copy_from_slice(vote));
+            inner.dirty = true;
+        });
+    }
+
+    /// Withdraws entries above `index`. Applied entries cannot be withdrawn.
+    pub fn truncate_after(&self, index: u64, done: Done) {
+        let applied_end = self.group.lock().log.applied_end();
+        if index.saturating_add(1) < applied_end {
+            let (group, applied) = (self.group.id, applied_end - 1);
+            return self.shared.answer(Err(StorageError::Applied { group, index, applied }), done);
+        }
+        self.mark(Kind::Truncate, index, 0, Bytes::new(), done, |inner, _| inner.truncate(index.saturating_add(1)));
+    }
+
+    /// Ends the retention of everything up to `index`, whose term is `term`: unreadable at once,
+    /// its disk space comes back in the background. May jump past the end, as when a snapshot was
+    /// installed: then the log is empty and continues behind `index`.
+    pub fn trim(&self, index: u64, term: u64, done: Done) {
+        self.mark(Kind::Trim, index, term, Bytes::new(), done, |inner, _| inner.trim(index, term));
+    }
+
+    /// Begins the log anew behind a snapshot: [`trim`](Self::trim) up to `index`, and `state` takes
+    /// the place of the checkpoint, both durable together when `done` runs.
+    pub fn install(&self, index: u64, term: u64, state: Bytes, done: Done) {
+        tell(self.group.update(|inner| {
+            inner.install(index, term, &state);
+            let head = Bytes::new();
+            let record = Record { group: self.group.id, kind: Kind::Trim, index, term, head, body: state };
+            self.shared.submit(Work::Mark(record), done)
+        }));
+    }
+
+    /// Forgets the group on this node: entries, vote, checkpoint, fence. Space comes back in the
+    /// background. Used again, the group begins empty.
+    pub fn destroy(&self, done: Done) {
+        let (shared, group) = (Arc::downgrade(&self.shared), self.group.clone());
+        let done: Done = Box::new(move |result| {
+            group.update(|inner| inner.destroyed(result.is_ok()));
+            if let Some(shared) = shared.upgrade() {
+                shared.mover.call_urgently();
+            }
+            done(result);
+        });
+        let refused = self.group.update(|inner| {
+            let life = inner.life;
+            inner.destroy();
+            self.submit_mark(Kind::Destroy, life, 0, Bytes::new(), done)
+        });
+        tell(refused);
+    }
+
+    fn mark(
+        &self,
+        kind: Kind,
+        index: u64,
+        term: u64,
+        head: Bytes,
+        done: Done,
+        change: impl FnOnce(&mut Inner, &Bytes),
+    ) {
+        tell(self.group.update(|inner| {
+            change(inner, &head);
+            self.submit_mark(kind, index, term, head, done)
+        }));
+    }
+
+    fn submit_mark(&self, kind: Kind, index: u64, term: u64, head: Bytes, done: Done) -> Option<Refused> {
+        let record = Record { group: self.group.id, kind, index, term, head, body: Bytes::new() };
+        self.shared.submit(Work::Mark(record), done)
+    }
+
+    /// Entries up to `index` are committed and applied: the mover may carry them over.
+    pub fn set_applied(&self, index: u64) {
+        self.group.update(|inner| inner.log.set_applied_end(index.saturating_add(1)));
+        if self.shared.wants_move() {
+            self.shared.mover.call();
+        }
+    }
+
+    /// Whom to ask for `(applied index, state)` when entries are moved; it is saved atomically with
+    /// them and returned by [`GroupLog::state`] after a restart. Called from the mover's thread, without locks.
+    pub fn set_checkpoint_source(&self, source: CheckpointSource) {
+        self.group.set_source(source);
+    }
+
+    /// Entries from `from` on, within the limits but at least one, if that one is in memory.
+    pub fn cached(&self, from: u64, to: u64, max_bytes: usize) -> Option<Vec<LogEntry>> {
+        let inner = self.group.lock();
+        if from < inner.log.first() {
+            return None;
+        }
+        let entries = inner.recent.read(from, to, &mut Budget::new(max_bytes));
+        (!entries.is_empty()).then_some(entries)
+    }
+
+    /// Entries from `from` on, within the limits but at least one if there is one at `from` and
+    /// `to` lies above it. May read from disk, so call it where blocking is fine.
+    pub fn read(&self, from: u64, to: u64, max_bytes: usize) -> Result<Vec<LogEntry>, ReadError> {
+        read::read(&self.shared, &self.group, from, to, max_bytes)
+    }
+
+    /// The term of a retained entry, or of the last trimmed one. From memory.
+    pub fn read_term(&self, index: u64) -> Option<u64> {
+        self.group.lock().log.term_of(index)
+    }
+
+    /// Replaces a corrupt applied entry by a peer's intact copy of the same index and term.
+    /// `done` runs from the mover, once the copy is in the record store.
+    pub fn repair(&self, entry: LogEntry, done: Done) {
+        let (group, index) = (self.group.id, entry.index);
+        let refused = self.group.update(|inner| {
+            let fits = index >= inner.log.first()
+                && index < inner.log.applied_end()
+                && inner.log.term_of(index) == Some(entry.term);
+            if !fits {
+                return Some(done);
+            }
+            inner.repairs.push((entry, done));
+            inner.dirty = true;
+            None
+        });
+        match refused {
+            Some(done) => self.shared.answer(Err(StorageError::NotRepairable { group, index }), done),
+            None => self.shared.mover.call_urgently(),
+        }
+    }
+
+    /// The group has everything back: it may vote and lead. Saved soon; after a crash before that
+    /// the group is fenced again.
+    pub fn lower_fence(&self) {
+        self.group.update(|inner| {
+            inner.dirty |= inner.fenced;
+            inner.fenced = false;
+        });
+        self.shared.mover.call_urgently();
+    }
+}
+
+fn tell(refused: Option<Refused>) {
+    if let Some(refused) = refused {
+        refused.tell();
+    }
+}

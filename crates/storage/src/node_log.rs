@@ -1,0 +1,155 @@
+//! A node's log as one thing: opening, groups, health, figures, closing.
+//!
+//! ```text
+//!  GroupLog calls ──► memory ──► queue ──► writer ──► write-ahead log ──► done
+//!                        │                                  │
+//!                        └───── mover: applied entries ◄────┘──► record store
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use thalweg_types::GroupId;
+use thalweg_wal::Disk;
+use tokio::sync::watch;
+
+use crate::group_log::GroupLog;
+use crate::shared::Shared;
+use crate::{Driver, Health, OpenError, OpenReport, Options, RecordStore, Stats, StorageError, mover, open, writer};
+
+/// The log of a node: one write-ahead log and one record store for all its groups. Cheap to clone.
+///
+/// Call [`NodeLog::close`] before the last handle goes; dropping it without is what a crash of the
+/// process does: nothing acknowledged is lost, but the next start has more to replay.
+#[derive(Clone)]
+pub struct NodeLog {
+    shared: Arc<Shared>,
+    threads: Arc<Threads>,
+}
+
+impl NodeLog {
+    /// Recovers what is on disk and starts. The start costs as much as the hot tail is long.
+    pub fn open(
+        options: Options,
+        disk: Arc<dyn Disk>,
+        store: Arc<dyn RecordStore>,
+        driver: Driver,
+    ) -> Result<(NodeLog, OpenReport), OpenError> {
+        let (shared, report) = open::open(options, disk, store, driver)?;
+        let shared = Arc::new(shared);
+        let threads = match driver {
+            Driver::Threads => Threads::start(&shared).map_err(OpenError::Threads)?,
+            Driver::Manual => Threads::none(&shared),
+        };
+        Ok((NodeLog { shared, threads: Arc::new(threads) }, report))
+    }
+
+    /// The log of a group; empty on first use.
+    pub fn group(&self, group: GroupId) -> GroupLog {
+        GroupLog::new(self.shared.clone(), self.shared.group(group), self.threads.clone())
+    }
+
+    /// The groups that have anything on this node: entries, a trim point, a vote or a checkpoint.
+    pub fn groups(&self) -> Vec<GroupId> {
+        let exists = |group: &Arc<crate::group::Group>| group.lock().exists();
+        self.shared.all_groups().iter().filter(|group| exists(group)).map(|group| group.id).collect()
+    }
+
+    /// Whether the log takes writes, now and from now on.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    /// Figures for metrics. Asks the record store for its size.
+    pub fn stats(&self) -> Stats {
+        let gauges = &self.shared.gauges;
+        Stats {
+            queued_bytes: self.shared.queue.bytes(),
+            hot_tail_bytes: gauges.hot_bytes.load(Relaxed),
+            movable_bytes: gauges.movable_bytes.load(Relaxed),
+            cache_bytes: gauges.cache_bytes.load(Relaxed),
+            store_bytes: self.shared.store.bytes_on_disk(),
+            ..self.shared.counters.stats()
+        }
+    }
+
+    /// Moves everything that is applied to the record store. Blocks until it is durable there.
+    pub fn flush(&self) -> Result<(), StorageError> {
+        mover::run(&self.shared, mover::Mode::Everything).map(|_| ())
+    }
+
+    /// Writes what is queued, moves what is applied, and marks the end of the write-ahead log
+    /// exactly. Later calls are refused with [`StorageError::Closed`].
+    ///
+    /// Not to be called from a `done` callback.
+    pub fn close(&self) -> Result<(), StorageError> {
+        self.shared.queue.close();
+        self.threads.join();
+        while writer::run_once(&self.shared, Duration::ZERO) {}
+        if let Some(failure) = self.shared.failure() {
+            return Err(failure);
+        }
+        self.flush()?;
+        match self.shared.wal.lock().take() {
+            Some(wal) => wal.close().map_err(|error| self.shared.fail(error.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes and syncs one batch of what is queued. False if nothing was. For [`Driver::Manual`].
+    pub fn run_writer_once(&self) -> bool {
+        writer::run_once(&self.shared, Duration::ZERO)
+    }
+
+    /// Moves applied entries if it is time to. False if it was not. For [`Driver::Manual`].
+    pub fn run_mover_once(&self) -> bool {
+        mover::run(&self.shared, mover::Mode::WhenDue).unwrap_or(false)
+    }
+}
+
+/// The threads of a log; they end with the last handle.
+pub(crate) struct Threads {
+    shared: Arc<Shared>,
+    running: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Threads {
+    fn none(shared: &Arc<Shared>) -> Threads {
+        Threads { shared: shared.clone(), running: Mutex::default() }
+    }
+
+    fn start(shared: &Arc<Shared>) -> std::io::Result<Threads> {
+        let threads = Threads::none(shared);
+        let spawn = |name: &str, run: fn(&Shared)| {
+            let shared = shared.clone();
+            std::thread::Builder::new().name(name.into()).spawn(move || run(&shared))
+        };
+        threads.running.lock().push(spawn("storage-writer", writer::run)?);
+        threads.running.lock().push(spawn("storage-mover", mover::run_until_stopped)?);
+        Ok(threads)
+    }
+
+    /// Lets the threads finish what they do and ends them. The writer empties its queue first.
+    fn join(&self) {
+        self.shared.queue.close();
+        *self.shared.mover.stop.lock() = true;
+        self.shared.mover.called.notify_all();
+        self.shared.mover.progress.notify_all();
+        let here = std::thread::current().id();
+        for thread in self.running.lock().drain(..) {
+            // A callback may drop the last handle on the writer's own thread.
+            if thread.thread().id() != here && thread.join().is_err() {
+                self.shared.fail("a storage thread panicked".into());
+            }
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.join();
+    }
+}

@@ -1,0 +1,183 @@
+//! Recovery: the record store's metadata first, then what the write-ahead log adds to it.
+//!
+//! Replay follows the order of the log. Records of an earlier life of a group, of entries that
+//! were moved since, and copies are told apart by the metadata and by their order.
+//!
+//! Holds: the result is what memory was after the last record that is there. If acknowledged
+//! records are missing, every group that exists is fenced, durably, before this returns.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thalweg_types::GroupId;
+use thalweg_wal::{Disk, Kind, Position, Record, Verdict, Wal};
+
+use crate::group::Inner;
+use crate::group_meta::GroupMeta;
+use crate::log_index::Hot;
+use crate::shared::{Parts, Shared};
+use crate::store::Change;
+use crate::{Driver, OpenError, Options, RecordStore};
+
+/// What a start found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Why acknowledged records are, or may be, missing. Then every group on disk is fenced; also
+    /// distrust groups that should be on this node and are not.
+    pub damaged: Option<String>,
+    /// The last write was cut off by a crash; nothing acknowledged is missing.
+    pub torn_tail: bool,
+    /// Records replayed from the write-ahead log.
+    pub replayed_records: u64,
+    /// Groups that have anything on this node.
+    pub groups: usize,
+    /// Those of them that are fenced, now or since an earlier start.
+    pub fenced_groups: usize,
+}
+
+pub(crate) fn wal_options(options: &Options) -> thalweg_wal::Options {
+    thalweg_wal::Options {
+        segment_bytes: options.segment_bytes,
+        identity: options.identity,
+        ..thalweg_wal::Options::new(&options.dir)
+    }
+}
+
+pub(crate) fn open(
+    options: Options,
+    disk: Arc<dyn Disk>,
+    store: Arc<dyn RecordStore>,
+    driver: Driver,
+) -> Result<(Shared, OpenReport), OpenError> {
+    let mut replay = Replay::new(&*store)?;
+    let failed = |error: thalweg_wal::OpenError| OpenError::Wal(describe(&error));
+    let opened =
+        Wal::open(disk.clone(), wal_options(&options), &mut |record, position| replay.record(record, position));
+    let (mut wal, recovery) = opened.map_err(failed)?;
+    let mut groups = replay.groups;
+    let mut damaged = match &recovery.verdict {
+        Verdict::Damaged { segment, offset, reason } => Some(format!("segment {segment} at {offset}: {reason}")),
+        Verdict::Clean | Verdict::TornTail { .. } => None,
+    };
+    if let Some((group, end)) = replay.gaps.iter().find(|(group, end)| groups[group].log.end() < **end) {
+        damaged.get_or_insert(format!("entries of group {group} below {end} are missing"));
+    }
+    if let Some(reason) = &damaged {
+        tracing::error!(%reason, "acknowledged records may be missing; all groups are fenced");
+        fence_all(&*store, &mut groups)?;
+        // The fence of each group is durable, so the log need not repeat its verdict.
+        wal.clear_damage().map_err(|error| OpenError::Wal(error.to_string()))?;
+    }
+    let report = OpenReport {
+        damaged,
+        torn_tail: matches!(recovery.verdict, Verdict::TornTail { .. }),
+        replayed_records: recovery.records,
+        groups: groups.values().filter(|inner| inner.exists()).count(),
+        fenced_groups: groups.values().filter(|inner| inner.fenced).count(),
+    };
+    Ok((Shared::new(Parts { options, driver, disk, store, wal, groups }), report))
+}
+
+/// An error and what caused it, in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn fence_all(store: &dyn RecordStore, groups: &mut BTreeMap<GroupId, Inner>) -> Result<(), OpenError> {
+    let mut changes = Vec::new();
+    for (group, inner) in groups.iter_mut().filter(|(_, inner)| inner.exists()) {
+        inner.fenced = true;
+        let meta = inner.meta(inner.log.moved_end(), inner.checkpoint.clone());
+        changes.push(Change::Meta { group: *group, meta: meta.encode() });
+    }
+    Ok(store.commit(&changes)?)
+}
+
+/// Groups as they are after the records replayed so far.
+struct Replay {
+    metas: BTreeMap<GroupId, GroupMeta>,
+    groups: BTreeMap<GroupId, Inner>,
+    /// One past the last entry that did not continue its group's log. Copies of what is missing,
+    /// or a truncation, must come later, see `rewrite.rs`.
+    gaps: BTreeMap<GroupId, u64>,
+}
+
+impl Replay {
+    fn new(store: &dyn RecordStore) -> Result<Replay, OpenError> {
+        let mut metas = BTreeMap::new();
+        for (group, bytes) in store.metas()? {
+            let meta = GroupMeta::decode(bytes).map_err(|reason| OpenError::Meta { group, reason })?;
+            metas.insert(group, meta);
+        }
+        let groups = metas.iter().map(|(group, meta)| (*group, Inner::from_meta(meta))).collect();
+        Ok(Replay { metas, groups, gaps: BTreeMap::new() })
+    }
+
+    fn record(&mut self, record: Record, position: Position) {
+        let group = record.group;
+        let inner = self.groups.entry(group).or_default();
+        match record.kind {
+            Kind::Entry => {
+                let end = record.index.saturating_add(1);
+                match replay_entry(inner, &record, position) {
+                    Replayed::EndsLog => drop(self.gaps.remove(&group)),
+                    Replayed::Moved => {}
+                    Replayed::BehindGap => drop(self.gaps.insert(group, end)),
+                }
+            }
+            Kind::Vote => {
+                inner.vote = Some(bytes::Bytes::copy_from_slice(&record.head));
+                inner.dirty = true;
+            }
+            Kind::Truncate => {
+                let end = record.index.saturating_add(1);
+                inner.truncate(end);
+                self.gaps.entry(group).and_modify(|gap| *gap = end.min(*gap));
+            }
+            Kind::Trim if record.body.is_empty() => inner.trim(record.index, record.term),
+            Kind::Trim => inner.install(record.index, record.term, &record.body),
+            Kind::Destroy => {
+                *inner =
+                    self.metas.get(&group).map_or_else(|| reborn(record.index), |meta| after_life(record.index, meta));
+                self.gaps.remove(&group);
+            }
+        }
+    }
+}
+
+enum Replayed {
+    /// The entry is the last of its log now.
+    EndsLog,
+    /// The record store has it.
+    Moved,
+    /// Entries before it are missing.
+    BehindGap,
+}
+
+fn replay_entry(inner: &mut Inner, record: &Record, position: Position) -> Replayed {
+    if record.index < inner.log.moved_end() {
+        return Replayed::Moved;
+    }
+    if record.index > inner.log.end() {
+        return Replayed::BehindGap;
+    }
+    inner.truncate(record.index);
+    let bytes = (record.head.len() + record.body.len()) as u32;
+    inner.log.push(record.term, Hot { position: Some(position), stamp: 0, bytes, pinned: None });
+    Replayed::EndsLog
+}
+
+/// A group whose life `life` ended, and of which the record store knows nothing.
+fn reborn(life: u64) -> Inner {
+    Inner { life: life + 1, ..Inner::default() }
+}
+
+/// A group whose life `life` ended: as the record store has it if that is of a later life, else empty.
+fn after_life(life: u64, meta: &GroupMeta) -> Inner {
+    if meta.life > life {
+        Inner::from_meta(meta)
+    } else {
+        Inner { life: life + 1, drop_group: true, stored_before: meta.moved_end, ..Inner::default() }
+    }
+}

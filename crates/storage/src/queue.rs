@@ -1,0 +1,122 @@
+//! What waits for the writer.
+//!
+//! Holds: first in, first out; a closed queue takes nothing more.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use thalweg_wal::Record;
+
+use crate::group::Group;
+use crate::{Done, LogEntry, StorageError};
+
+/// One thing for the writer to do.
+pub(crate) enum Work {
+    /// Entries to log.
+    Append { group: Arc<Group>, entries: Vec<LogEntry>, stamp: u64, sync: bool },
+    /// Entries logged before, to be logged again with their stamps, so that their old segment is freed.
+    Rewrite { group: Arc<Group>, entries: Vec<(LogEntry, u64)> },
+    /// A vote, truncation, trim or destruction.
+    Mark(Record),
+    /// Only an answer, which keeps its place among the others.
+    Answer(Result<(), StorageError>),
+}
+
+impl Work {
+    pub(crate) fn byte_count(&self) -> u64 {
+        match self {
+            Work::Append { entries, .. } => entries.iter().map(|entry| entry.byte_count() as u64).sum(),
+            Work::Rewrite { entries, .. } => entries.iter().map(|(entry, _)| entry.byte_count() as u64).sum(),
+            Work::Mark(record) => record.head.len() as u64,
+            Work::Answer(_) => 0,
+        }
+    }
+
+    pub(crate) fn record_count(&self) -> usize {
+        match self {
+            Work::Append { entries, .. } => entries.len(),
+            Work::Rewrite { entries, .. } => entries.len(),
+            Work::Mark(_) => 1,
+            Work::Answer(_) => 0,
+        }
+    }
+
+    /// Whether whoever waits for it waits for a sync.
+    pub(crate) fn needs_sync(&self) -> bool {
+        match self {
+            Work::Append { sync, .. } => *sync,
+            Work::Rewrite { .. } | Work::Mark(_) => true,
+            Work::Answer(_) => false,
+        }
+    }
+}
+
+/// Work and whom to tell.
+pub(crate) struct Item {
+    pub(crate) work: Work,
+    pub(crate) done: Done,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    items: VecDeque<Item>,
+    bytes: u64,
+    closed: bool,
+}
+
+impl Queue {
+    /// Queues an item; gives it back when the queue is closed.
+    pub(crate) fn push(&self, work: Work, done: Done) -> Result<(), Item> {
+        let mut inner = self.inner.lock();
+        let item = Item { work, done };
+        if inner.closed {
+            return Err(item);
+        }
+        inner.bytes += item.work.byte_count();
+        inner.items.push_back(item);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Takes items up to the limits, at least one if there is any, waiting up to `wait` for it.
+    pub(crate) fn take(&self, bytes_max: u64, records_max: usize, wait: Duration) -> Vec<Item> {
+        let mut inner = self.inner.lock();
+        if inner.items.is_empty() && !inner.closed && !wait.is_zero() {
+            self.filled.wait_for(&mut inner, wait);
+        }
+        let (mut bytes, mut records, mut taken) = (0, 0, Vec::new());
+        while let Some(item) = inner.items.front() {
+            bytes += item.work.byte_count();
+            records += item.work.record_count();
+            if !taken.is_empty() && (bytes > bytes_max || records > records_max) {
+                break;
+            }
+            taken.extend(inner.items.pop_front());
+        }
+        inner.bytes -= taken.iter().map(|item: &Item| item.work.byte_count()).sum::<u64>();
+        taken
+    }
+
+    /// Payload bytes that wait.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.inner.lock().bytes
+    }
+
+    /// Refuses everything from now on; what is queued stays.
+    pub(crate) fn close(&self) {
+        self.inner.lock().closed = true;
+        self.filled.notify_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.lock().closed
+    }
+}

@@ -1,0 +1,229 @@
+//! The only writer of this node's write-ahead log.
+//!
+//! All groups share one log, so one thread takes whatever is queued (up to a limit), writes it as
+//! one block, syncs once and answers everybody. While it syncs, the queue fills: no linger.
+//!
+//! Holds: callers are answered in the order they called, and with success only after a sync that
+//! covers them (or, if they asked for none, after the write). After a failed write or sync nothing
+//! is accepted until restart, because what is on disk is unknown.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use thalweg_wal::{AppendError, Kind, Position, Record, Wal};
+
+use crate::queue::{Item, Work};
+use crate::shared::Shared;
+use crate::{Driver, Health, LogEntry, StorageError, space};
+
+/// How often the fence is written and free space looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// The writer waits for the mover when this many times `hot_tail_bytes` could be moved.
+const STALL_FACTOR: u64 = 4;
+
+/// The writer's thread: ends when the queue is closed and empty.
+pub(crate) fn run(shared: &Shared) {
+    let mut ticked = Instant::now();
+    loop {
+        wait_for_mover(shared);
+        let worked = run_once(shared, TICK);
+        if !worked && shared.queue.is_closed() {
+            return;
+        }
+        if worked && ticked.elapsed() >= TICK {
+            tick(shared);
+            ticked = Instant::now();
+        }
+    }
+}
+
+/// Back-pressure: memory never grows because the mover is slow.
+fn wait_for_mover(shared: &Shared) {
+    let limit = shared.options.hot_tail_bytes.saturating_mul(STALL_FACTOR);
+    let behind = || shared.gauges.movable_bytes.load(Relaxed) > limit && *shared.health.borrow() == Health::Ok;
+    if !behind() {
+        return;
+    }
+    let mut stop = shared.mover.stop.lock();
+    while !*stop && behind() {
+        shared.mover.called.notify_one();
+        shared.mover.progress.wait_for(&mut stop, TICK);
+    }
+}
+
+/// Takes one batch, makes it durable and answers. False if nothing was queued.
+pub(crate) fn run_once(shared: &Shared, wait: Duration) -> bool {
+    let options = &shared.options;
+    let items = shared.queue.take(options.batch_bytes_max, options.batch_records_max, wait);
+    if items.is_empty() || shared.driver == Driver::Manual {
+        tick_if_idle(shared, items.is_empty());
+    }
+    if items.is_empty() {
+        return false;
+    }
+    let (items, refused) = admit(shared, items);
+    let outcome = write(shared, &items);
+    let mut answers: Vec<(usize, Item, Result<(), StorageError>)> =
+        refused.into_iter().map(|(at, item, error)| (at, item, Err(error))).collect();
+    answers.extend(items.into_iter().map(|(at, item)| {
+        let answer = match &item.work {
+            Work::Answer(result) => result.clone(),
+            _ => outcome.clone(),
+        };
+        (at, item, answer)
+    }));
+    answers.sort_by_key(|(at, ..)| *at);
+    answers.into_iter().for_each(|(_, item, answer)| (item.done)(answer));
+    shared.cache.evict();
+    if shared.wants_move() {
+        shared.mover.call();
+    }
+    true
+}
+
+type Numbered = Vec<(usize, Item)>;
+type Refused = Vec<(usize, Item, StorageError)>;
+
+/// Takes out appends that follow a refused one: memory has forgotten them already.
+fn admit(shared: &Shared, items: Vec<Item>) -> (Numbered, Refused) {
+    let (mut admitted, mut refused) = (Vec::with_capacity(items.len()), Vec::new());
+    for (at, item) in items.into_iter().enumerate() {
+        match gap(&item.work) {
+            Some(error) => refused.push((at, item, error)),
+            None => admitted.push((at, item)),
+        }
+    }
+    if let Some(failure) = shared.failure() {
+        refused.extend(admitted.drain(..).map(|(at, item)| (at, item, failure.clone())));
+    }
+    (admitted, refused)
+}
+
+fn gap(work: &Work) -> Option<StorageError> {
+    let Work::Append { group, entries, stamp, .. } = work else { return None };
+    let inner = group.lock();
+    (*stamp <= inner.refused_through).then(|| StorageError::NotContiguous {
+        group: group.id,
+        expected: inner.log.end(),
+        found: entries[0].index,
+    })
+}
+
+/// Writes the items and, if any of them needs it, syncs.
+fn write(shared: &Shared, items: &[(usize, Item)]) -> Result<(), StorageError> {
+    let records: Vec<Record> = items.iter().flat_map(|(_, item)| records(&item.work)).collect();
+    if records.is_empty() {
+        return Ok(());
+    }
+    let mut guard = shared.wal.lock();
+    let wal = guard.as_mut().ok_or(StorageError::Closed)?;
+    let positions = append(shared, wal, &records).inspect_err(|_| withdraw(shared, items))?;
+    place(items, &positions);
+    let counters = &shared.counters;
+    counters.blocks.fetch_add(1, Relaxed);
+    counters.appended_bytes.fetch_add(items.iter().map(|(_, item)| item.work.byte_count()).sum(), Relaxed);
+    counters.wal_bytes.store(wal.bytes_in_use(), Relaxed);
+    if items.iter().any(|(_, item)| item.work.needs_sync()) {
+        let started = Instant::now();
+        wal.sync().map_err(|error| shared.fail(error.to_string()))?;
+        counters.synced(started.elapsed());
+    }
+    Ok(())
+}
+
+fn records(work: &Work) -> Vec<Record> {
+    let entry = |group, entry: &LogEntry| Record {
+        group,
+        kind: Kind::Entry,
+        index: entry.index,
+        term: entry.term,
+        head: entry.head.clone(),
+        body: entry.body.clone(),
+    };
+    match work {
+        Work::Append { group, entries, .. } => entries.iter().map(|e| entry(group.id, e)).collect(),
+        Work::Rewrite { group, entries } => entries.iter().map(|(e, _)| entry(group.id, e)).collect(),
+        Work::Mark(record) => vec![record.clone()],
+        Work::Answer(_) => Vec::new(),
+    }
+}
+
+/// Appends the records as one block, or as several if one cannot hold them.
+fn append(shared: &Shared, wal: &mut Wal, records: &[Record]) -> Result<Vec<Position>, StorageError> {
+    let limit = crate::open::wal_options(&shared.options).block_bytes_max();
+    if Wal::block_bytes(records) <= limit {
+        return wal.append(records).map_err(|error| refusal(shared, error));
+    }
+    let mut positions = Vec::with_capacity(records.len());
+    let mut rest = records;
+    while !rest.is_empty() {
+        let fits = (1..=rest.len()).take_while(|n| Wal::block_bytes(&rest[..*n]) <= limit).last().unwrap_or(1);
+        match wal.append(&rest[..fits]) {
+            Ok(more) => positions.extend(more),
+            Err(error) if positions.is_empty() => return Err(refusal(shared, error)),
+            // Half of it is written and must not look refused.
+            Err(error) => return Err(shared.fail(format!("append broken off: {error}"))),
+        }
+        rest = &rest[fits..];
+    }
+    Ok(positions)
+}
+
+fn refusal(shared: &Shared, error: AppendError) -> StorageError {
+    match error {
+        AppendError::DiskFull { .. } => space::ran_out(shared),
+        AppendError::BlockTooLarge { bytes, limit } => StorageError::TooLarge { bytes, limit_bytes: limit },
+        AppendError::Failed { reason } => shared.fail(reason),
+    }
+}
+
+/// Tells memory where the entries lie.
+fn place(items: &[(usize, Item)], positions: &[Position]) {
+    let mut rest = positions;
+    for (_, item) in items {
+        let (here, later) = rest.split_at(item.work.record_count());
+        rest = later;
+        match &item.work {
+            Work::Append { group, entries, stamp, .. } => {
+                group.update(|inner| inner.log.written(entries[0].index, *stamp, here));
+            }
+            Work::Rewrite { group, entries } => group.update(|inner| {
+                for ((entry, stamp), position) in entries.iter().zip(here) {
+                    inner.log.written(entry.index, *stamp, std::slice::from_ref(position));
+                }
+            }),
+            Work::Mark(_) | Work::Answer(_) => {}
+        }
+    }
+}
+
+/// Nothing of the batch was written: its entries leave memory again, and what is queued behind
+/// them will be refused.
+fn withdraw(shared: &Shared, items: &[(usize, Item)]) {
+    for (_, item) in items {
+        let Work::Append { group, entries, stamp, .. } = &item.work else { continue };
+        group.update(|inner| {
+            let first = entries[0].index;
+            if inner.log.hot(first).is_some_and(|hot| hot.stamp == *stamp) {
+                inner.truncate(first);
+                inner.refused_through = shared.next_stamp();
+            }
+        });
+    }
+}
+
+fn tick_if_idle(shared: &Shared, idle: bool) {
+    if idle { tick(shared) } else { space::check(shared) }
+}
+
+/// Now and then: free space, and the fence that bounds what a cut-off log can hide.
+fn tick(shared: &Shared) {
+    space::check(shared);
+    if shared.failure().is_some() {
+        return;
+    }
+    let fenced = shared.wal.lock().as_mut().map_or(Ok(()), Wal::write_fence);
+    if let Err(error) = fenced {
+        shared.fail(error.to_string());
+    }
+}
