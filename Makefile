@@ -1,0 +1,63 @@
+# What one does here. `make` alone says what there is.
+#
+# Everything goes through .ci/cargo, which installs what is missing (and says so), builds
+# RocksDB once, and keeps the results outside the checkout.
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/thalweg/target
+CARGO := .ci/cargo
+# CI builds exactly what Cargo.lock says and reports every failure, not only the first.
+LOCKED := $(if $(CI),--locked)
+KEEP_GOING := $(if $(CI),--no-fail-fast)
+
+# The dev profile shares its builds with `make test` and so starts soonest; its dependencies
+# are optimised all the same. For figures use PROFILE=release, as `make bench` does.
+PROFILE ?= dev
+BIN := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test verify fmt-check layering clippy docs fix bench install
+
+help: ## say what there is
+	@echo "Thalweg: make TARGET [ARGS=...] [PROFILE=release]"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@echo
+	@echo "First time here: \`make dev\`, then the tour in README.md from a second terminal."
+	@echo "One crate at a time: .ci/cargo test -p thalweg-wal"
+	@echo "Builds are kept in $(CARGO_TARGET_DIR)"
+
+dev: ## build and start a three-node cluster in one process (ARGS="--nodes 1")
+	$(CARGO) build $(LOCKED) --profile $(PROFILE) -p thalweg
+	@echo 'In a second terminal: export PATH="$(BIN):$$PATH"'
+	@exec $(BIN)/thalweg dev $(ARGS)
+
+test: ## run every test
+	$(CARGO) test $(LOCKED) $(KEEP_GOING) --workspace $(ARGS)
+
+verify: fmt-check layering clippy docs ## check format, layering, lints and docs; changes nothing
+
+# --locked here always: a check writes nothing, Cargo.lock neither.
+fmt-check:
+	$(CARGO) fmt --all --check
+
+layering:
+	$(CARGO) test --locked -p thalweg-layering
+
+clippy:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+# Private items are documented too: module docs point at them.
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+fix: ## format, and apply what clippy can fix by itself
+	$(CARGO) clippy --fix --allow-dirty --allow-staged --workspace --all-targets
+	$(CARGO) fmt --all
+
+bench: ## measure a three-node cluster on this machine (ARGS="produce --help")
+	$(CARGO) build $(LOCKED) --release -p thalweg
+	@.ci/bench $(CARGO_TARGET_DIR)/release/thalweg $(ARGS)
+
+install: ## build for release and put `thalweg` into cargo's bin folder
+	$(CARGO) install --locked --path crates/thalweg
