@@ -1,0 +1,51 @@
+//! The Rust client of Thalweg: for applications, the command line, the gateway and benchmarks.
+//!
+//! ```text
+//!   Client ──┬─ streams()   create, describe, split, merge …      any node answers
+//!            ├─ cluster()   nodes, draining, leaders              any node answers
+//!            ├─ routing()   image of one stream, kept fresh by a watch
+//!            ├─ Producer    records → batches → the leader of each shard
+//!            ├─ append()    the simple form of it
+//!            ├─ Consumer    all shards of a stream, parents before children
+//!            └─ read_page() one page of one shard
+//! ```
+//! Holds: an error says whether its write was certainly not applied or perhaps applied. What is
+//! retried, and where, is decided by pure code: [`producer`] for records, `call` for the rest.
+
+pub mod call;
+pub mod client;
+pub mod cluster;
+pub mod connect;
+pub mod consumer;
+pub mod describe;
+pub mod options;
+pub mod producer;
+pub mod read;
+pub mod routing;
+pub mod streams;
+
+mod append;
+mod backoff;
+mod pool;
+mod random;
+
+pub use append::AppendError;
+pub use call::CallError;
+pub use client::{Client, ConnectError};
+pub use cluster::{Cluster, DrainProgress};
+pub use connect::{Connector, TcpConnector};
+pub use consumer::{
+    Checkpoint, ConsumeError, ConsumedBatch, ConsumedRecord, Consumer, ConsumerBuilder, ShardProgress, StartPosition,
+};
+pub use describe::{ClusterDescription, NodeDescription, ShardDescription, StreamDescription};
+pub use options::Options;
+pub use producer::{CloseReport, Delivery, ProduceError, Producer, ProducerBuilder, RecordPosition};
+pub use read::{Position, ReadError, ReadOptions, ReadPage};
+pub use routing::{Image, Routing, RoutingError, ShardRoute};
+pub use streams::{CreateStream, ListShards, ScaleProgress, Streams};
+
+pub use thalweg_proto::errors::{Reason, WireError};
+pub use thalweg_proto::v1::{Durability, NodeState, ShardFilter, StreamStatus};
+pub use thalweg_types::{
+    HashKey, HashRange, NodeId, Record, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis,
+};

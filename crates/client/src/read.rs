@@ -1,0 +1,224 @@
+//! Reading one shard: positions, pages, and one page at a time.
+//!
+//! Holds: a page's records lie at or after the position asked for, in order, and
+//! [`ReadPage::next_index`] continues right after the last of them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use thalweg_proto::convert::to_shard_ref;
+use thalweg_proto::errors::{Reason, WireError};
+use thalweg_proto::v1::{self, position::At};
+use thalweg_types::{HashKey, RecordBatch, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::call::{Repeat, Verdict, is_broken_connection, verdict};
+use crate::client::{Client, stub};
+use crate::routing::{Routing, RoutingError};
+
+/// Where in a shard to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// The oldest record still retained.
+    TrimHorizon,
+    /// After the newest record committed now.
+    Latest,
+    /// At this record.
+    At(SequenceNumber),
+    /// Right after this record.
+    After(SequenceNumber),
+    /// At the first record that arrived then or later.
+    AtTime(UnixMillis),
+    /// Where an earlier page ended: its `next_index`.
+    Index(u64),
+}
+
+impl From<Position> for v1::Position {
+    fn from(position: Position) -> v1::Position {
+        let at = match position {
+            Position::TrimHorizon => At::TrimHorizon(true),
+            Position::Latest => At::Latest(true),
+            Position::At(number) => At::AtSequenceNumber(number.to_string()),
+            Position::After(number) => At::AfterSequenceNumber(number.to_string()),
+            Position::AtTime(time) => At::AtTimestampMs(time.0),
+            Position::Index(index) => At::AtIndex(index),
+        };
+        v1::Position { at: Some(at) }
+    }
+}
+
+/// A record as it lies in a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumedRecord {
+    /// The shard that holds it.
+    pub shard: ShardId,
+    /// Its position.
+    pub sequence_number: SequenceNumber,
+    /// When the shard's leader took it.
+    pub arrived: UnixMillis,
+    /// Its partition key.
+    pub partition_key: String,
+    /// The hash key it was written with, where one was given.
+    pub explicit_hash_key: Option<HashKey>,
+    /// Its payload.
+    pub data: Bytes,
+}
+
+/// A run of committed records of one shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadPage {
+    /// The shard.
+    pub shard: ShardId,
+    /// Records in order; may be empty.
+    pub records: Vec<ConsumedRecord>,
+    /// Where to go on: at [`Position::Index`] of this.
+    pub next_index: u64,
+    /// How far the end of this page lies behind the newest record; 0 when caught up.
+    pub millis_behind_latest: u64,
+    /// The children, when the shard is closed and everything in it has been read.
+    pub end: Option<Vec<ShardId>>,
+}
+
+/// Bounds of one read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Bytes of batches at most; at least one batch comes anyway. Default 1 MiB, at most 10 MiB.
+    pub max_bytes: u32,
+    /// How long to wait for a first record; default not at all, at most 30 s.
+    pub wait: Duration,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        ReadOptions { max_bytes: 1024 * 1024, wait: Duration::ZERO }
+    }
+}
+
+/// Why there is no page.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The stream's routing is not known.
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
+    /// The cluster refused, or no replica could be reached in time.
+    #[error("cannot read {shard}: {error}")]
+    Refused {
+        /// The shard.
+        shard: ShardId,
+        /// The last attempt's error.
+        error: WireError,
+    },
+    /// What arrived is damaged or makes no sense.
+    #[error("the answer about {shard} makes no sense: {what}")]
+    BadAnswer {
+        /// The shard.
+        shard: ShardId,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// Takes a page apart. Batches below `from_index` were delivered before and are left out.
+pub(crate) fn decode(shard: ShardId, wire: v1::ReadResponse, from_index: u64) -> Result<ReadPage, String> {
+    let created = UnixMillis(wire.shard_created_ms);
+    let mut records = Vec::new();
+    for stored in wire.batches.into_iter().filter(|stored| stored.index >= from_index) {
+        let batch =
+            RecordBatch::parse(stored.batch.clone()).map_err(|error| format!("index {}: {error}", stored.index))?;
+        for (place, record) in (0u32..).zip(batch.records()).skip(stored.skip_records as usize) {
+            let arrived = UnixMillis(stored.arrived_ms);
+            records.push(ConsumedRecord {
+                shard,
+                sequence_number: SequenceNumber::new(created, shard, stored.index, place, arrived),
+                arrived,
+                partition_key: record.partition_key,
+                explicit_hash_key: record.explicit_hash_key,
+                data: record.data,
+            });
+        }
+    }
+    let end = wire.end.map(|end| end.child_shards.into_iter().map(ShardId).collect());
+    let next_index = wire.next_index.max(from_index);
+    Ok(ReadPage { shard, records, next_index, millis_behind_latest: wire.millis_behind_latest, end })
+}
+
+impl Client {
+    /// Reads one page of a shard, from whichever replica answers within `request_timeout`.
+    pub async fn read_page(
+        &self,
+        stream: &StreamName,
+        shard: ShardId,
+        position: Position,
+        options: ReadOptions,
+    ) -> Result<ReadPage, ReadError> {
+        read_page(self, &self.routing(stream), shard, position, options).await
+    }
+}
+
+/// As [`Client::read_page`], with the routing at hand.
+pub(crate) async fn read_page(
+    client: &Client,
+    routing: &Routing,
+    shard: ShardId,
+    position: Position,
+    options: ReadOptions,
+) -> Result<ReadPage, ReadError> {
+    let timeout = client.options().request_timeout + options.wait;
+    let deadline = Instant::now() + timeout;
+    let mut backoff = Backoff::seeded(client.random().seed());
+    let mut hint = None;
+    loop {
+        let image = routing.known(timeout).await?;
+        let candidates = image.candidates(shard);
+        let turn = backoff.failures() as usize;
+        let address =
+            hint.take().or_else(|| candidates.get(turn % candidates.len().max(1)).cloned()).unwrap_or_default();
+        let request = request(image.stream_id(), shard, position, options);
+        let error = match read_at(client, &address, request, deadline).await {
+            Ok(wire) => return decode(shard, wire, 0).map_err(|what| ReadError::BadAnswer { shard, what }),
+            Err(error) => error,
+        };
+        let delay = backoff.next_elsewhere();
+        match verdict(&error, Repeat::Harmless) {
+            Verdict::GiveUp => return Err(ReadError::Refused { shard, error }),
+            _ if Instant::now() + delay >= deadline => return Err(ReadError::Refused { shard, error }),
+            Verdict::TryAt(leader) => {
+                routing.note_leader(shard, &leader);
+                hint = Some(leader);
+            }
+            Verdict::TryElsewhere => routing.note_stale(),
+        }
+        tokio::time::sleep(delay).await;
+    }
+}
+
+fn request(stream: StreamId, shard: ShardId, position: Position, options: ReadOptions) -> v1::ReadRequest {
+    v1::ReadRequest {
+        shard: Some(to_shard_ref(stream, shard)),
+        position: Some(position.into()),
+        max_bytes: options.max_bytes,
+        wait_ms: u32::try_from(options.wait.as_millis()).unwrap_or(u32::MAX),
+    }
+}
+
+async fn read_at(
+    client: &Client,
+    address: &str,
+    request: v1::ReadRequest,
+    deadline: Instant,
+) -> Result<v1::ReadResponse, WireError> {
+    let unavailable = |text: String| WireError::new(Reason::Unavailable, text);
+    let connection = client.pool().connection(address).await.map_err(|error| unavailable(error.to_string()))?;
+    let mut stub = stub::records(connection.channel.clone());
+    match tokio::time::timeout_at(deadline, stub.read(request)).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => {
+            if is_broken_connection(&status) {
+                client.pool().forget(&connection);
+            }
+            Err(WireError::from_status(&status))
+        }
+        Err(_) => Err(WireError::new(Reason::Timeout, format!("{address} gave no page in time"))),
+    }
+}
