@@ -75,6 +75,24 @@ impl GroupLog {
     /// # Panics
     /// When the entries do not follow one another, or a head is larger than [`HEAD_BYTES_MAX`].
     pub fn append(&self, entries: Vec<LogEntry>, sync: bool, done: Done) {
+        match self.admits(&entries) {
+            Ok(()) => self.append_admitted(entries, sync, done),
+            Err(error) => self.shared.answer(Err(error), done),
+        }
+    }
+
+    /// Whether an append of these entries would be taken now: disk space, queue and log have room.
+    pub fn admits(&self, entries: &[LogEntry]) -> Result<(), StorageError> {
+        let bytes = entries.iter().map(|entry| entry.byte_count() as u64);
+        self.shared.admit(bytes.clone().sum(), bytes.max().unwrap_or(0))
+    }
+
+    /// [`append`](Self::append) for one who has waited until [`admits`](Self::admits) said yes: it is
+    /// not asked again, so that nothing that happens in between refuses it.
+    ///
+    /// # Panics
+    /// As [`append`](Self::append).
+    pub fn append_admitted(&self, entries: Vec<LogEntry>, sync: bool, done: Done) {
         let Some(first) = entries.first().map(|entry| entry.index) else {
             return self.shared.answer(Ok(()), done);
         };
@@ -82,15 +100,6 @@ impl GroupLog {
             assert_eq!(entry.index, index, "appended entries are contiguous");
             assert!(entry.head.len() <= HEAD_BYTES_MAX, "heads are small");
         }
-        let bytes = entries.iter().map(|entry| entry.byte_count() as u64);
-        let largest = bytes.clone().max().unwrap_or(0);
-        match self.shared.admit(bytes.sum(), largest) {
-            Ok(()) => self.admitted(first, entries, sync, done),
-            Err(error) => self.shared.answer(Err(error), done),
-        }
-    }
-
-    fn admitted(&self, first: u64, entries: Vec<LogEntry>, sync: bool, done: Done) {
         let entries: Vec<LogEntry> = entries.into_iter().map(LogEntry::unpinned).collect();
         let (stamp, refused) = self.group.update(|inner| {
             let expected = inner.log.end();

@@ -1,0 +1,98 @@
+//! Settings of the Raft layer: time-outs and bounds, as data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::{SnapshotPolicy, StepDownPolicy};
+
+/// How this node takes part in Raft.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Time-outs.
+    pub timing: Timing,
+    /// Bytes of one AppendEntries message at most; at least one entry goes anyway. Default 1 MiB.
+    pub append_bytes_max: usize,
+    /// AppendEntries on their way to one follower of one group at most. Default 8.
+    pub append_window: usize,
+    /// Bytes on their way to one node at most, over all groups. Default 64 MiB.
+    pub peer_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            timing: Timing::default(),
+            append_bytes_max: 1024 * 1024,
+            append_window: 8,
+            peer_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Time-outs. Node-level liveness detects most failures; the groups' own timers are the safety
+/// net below it and may therefore be slow.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// Between pings of two nodes. Default 200 ms.
+    pub ping_interval: Duration,
+    /// A peer that answers no ping for this long is down. Default 700 ms.
+    pub ping_timeout: Duration,
+    /// Between heartbeats of an awake group. Default 500 ms.
+    pub heartbeat_interval: Duration,
+    /// Shortest election time-out of an awake group. Default 2 s; the longest is half as much more.
+    pub election_timeout: Duration,
+    /// A group without writes for this long falls asleep. Default 2 s.
+    pub hibernate_after: Duration,
+    /// One vote, heartbeat or append may take this long. Default 1.5 s, below the election time-out.
+    pub rpc_timeout: Duration,
+    /// A replica that stands behind the first in line waits this long for it to win an election.
+    /// Default 120 ms.
+    pub takeover_stagger: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing {
+            ping_interval: Duration::from_millis(200),
+            ping_timeout: Duration::from_millis(700),
+            heartbeat_interval: Duration::from_millis(500),
+            election_timeout: Duration::from_millis(2_000),
+            hibernate_after: Duration::from_millis(2_000),
+            rpc_timeout: Duration::from_millis(1_500),
+            takeover_stagger: Duration::from_millis(120),
+        }
+    }
+}
+
+/// The settings of one group as openraft takes them.
+pub(crate) fn raft_config(options: &Options) -> Arc<openraft::Config> {
+    let election_timeout_min = options.timing.election_timeout.as_millis() as u64;
+    let election_timeout_max = election_timeout_min + election_timeout_min / 2;
+    let config = openraft::Config {
+        cluster_name: "thalweg".to_owned(),
+        heartbeat_interval: options.timing.heartbeat_interval.as_millis() as u64,
+        election_timeout_min,
+        election_timeout_max,
+        // Snapshots sit at the trim point and are asked for when it moves; see `Applier`.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: 0,
+        replication_lag_threshold: u64::MAX,
+        purge_batch_size: 1,
+        max_payload_entries: 1024,
+        removed_leader_step_down: StepDownPolicy::After(200),
+        // A group starts asleep; `failover` wakes it.
+        enable_tick: false,
+        enable_pre_vote: Some(true),
+        // Would hold back the heartbeats of a leader that wakes; node-level liveness stands in.
+        quorum_loss_probe_interval: None,
+        // A restarted leader must win an election again: what it remembers may be stale.
+        enable_leader_restore: Some(false),
+        // A fenced replica comes back with less than it once acknowledged. The fence keeps it
+        // from voting until it has caught up; the leader must be able to feed it from there.
+        allow_log_reversion: Some(true),
+        backoff: "20ms 50ms 100ms ..500ms".to_owned(),
+        install_snapshot_timeout: 10_000,
+        ..Default::default()
+    };
+    Arc::new(config.validate().expect("the time-outs derive from each other in the right order"))
+}

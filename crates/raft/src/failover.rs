@@ -1,0 +1,236 @@
+//! Leaders: who becomes one at the start, and who takes over when a node dies.
+//!
+//! Nodes, not groups, notice death: a broken control stream or unanswered pings. For every group
+//! that the dead node led, the survivors stand in line, each group's in another order. The first
+//! takes over at once, the next after a pause. All of them give up the old leader's lease, as if
+//! it had handed over itself; that is safe because nothing here reads by lease, and a vote still
+//! goes only to a log that is up to date. openraft's own timers, slow on purpose, stay behind all
+//! this as a net.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::raft::TransferLeaderRequest;
+use thalweg_types::{GroupId, NodeId};
+use tokio::sync::broadcast;
+
+use crate::GroupStatus;
+use crate::group::{Group, Inner};
+use crate::groups::NodeParts;
+use crate::transport::PeerEvent;
+
+/// How long a replica that comes up waits to hear from a leader before it helps to elect one.
+const GREETING_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long a replica without history waits for the first member to initialise the group.
+const INITIALISE_STAGGER: Duration = Duration::from_secs(2);
+
+/// Starts what every open group needs: its status, its snapshots, its first leader.
+pub(crate) fn attend(group: &Group) {
+    let inner = group.inner();
+    let tasks = vec![
+        tokio::spawn(keep_status(Arc::downgrade(inner))),
+        tokio::spawn(take_snapshots(Arc::downgrade(inner))),
+        tokio::spawn(find_leader(Arc::downgrade(inner))),
+    ];
+    inner.tasks.lock().extend(tasks);
+}
+
+/// Publishes the group's status whenever leader, term or membership change.
+async fn keep_status(group: Weak<Inner>) {
+    let Some((mut metrics, mut applied_term)) =
+        group.upgrade().map(|inner| (inner.raft().server_metrics(), inner.applier.applied_term()))
+    else {
+        return;
+    };
+    loop {
+        {
+            let Some(inner) = group.upgrade() else { return };
+            let term = *applied_term.borrow_and_update();
+            let status = GroupStatus::new(&metrics.borrow_and_update(), term, inner.is_fenced());
+            inner.status.send_if_modified(|current| {
+                let changed = *current != status;
+                *current = status;
+                changed
+            });
+        }
+        tokio::select! {
+            changed = metrics.changed() => if changed.is_err() {
+                return group.upgrade().map(|inner| inner.report_stopped()).unwrap_or_default();
+            },
+            changed = applied_term.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Makes a snapshot when the state machine's snapshot index has moved, then gives up the log below.
+async fn take_snapshots(group: Weak<Inner>) {
+    let Some(mut due) = group.upgrade().map(|inner| inner.applier.snapshot_due()) else { return };
+    while due.changed().await.is_ok() {
+        let index = *due.borrow_and_update();
+        let Some(inner) = group.upgrade() else { return };
+        if inner.raft().trigger().snapshot().await.is_err() {
+            return;
+        }
+        let wait = inner.raft().wait(Some(Duration::from_secs(10)));
+        let made = wait.metrics(|m| m.snapshot.is_some_and(|id| id.index >= index), "snapshot at the trim point").await;
+        if made.is_err() || inner.raft().trigger().purge_log(index).await.is_err() {
+            tracing::warn!(group = %inner.id, index, "snapshot was not made in time; trying at the next trim");
+        }
+    }
+}
+
+/// Gives a group that was just opened a leader, if none speaks up.
+async fn find_leader(group: Weak<Inner>) {
+    let Some(inner) = group.upgrade() else { return };
+    if !inner.raft().is_initialized().await.unwrap_or(true) {
+        initialise(&inner).await;
+        return;
+    }
+    let mut status = inner.status.subscribe();
+    let greeted = status.wait_for(|status| status.leader.is_some());
+    let heard = tokio::time::timeout(GREETING_TIMEOUT, greeted).await.is_ok();
+    if !heard {
+        campaign_in_turn(&inner, None).await;
+    }
+}
+
+/// The first member makes the group; the others wait to be included, and step in if it is dead.
+async fn initialise(inner: &Arc<Inner>) {
+    let members = &inner.options.initial_members;
+    let Some(place) = members.iter().position(|member| *member == inner.node.id) else { return };
+    if place > 0 {
+        let mut status = inner.status.subscribe();
+        let included = status.wait_for(|status| status.leader.is_some());
+        if tokio::time::timeout(INITIALISE_STAGGER * place as u32, included).await.is_ok() {
+            return;
+        }
+    }
+    inner.wake();
+    let nodes: std::collections::BTreeMap<u64, ()> = members.iter().map(|member| (member.0, ())).collect();
+    if let Err(error) = inner.raft().initialize(nodes).await {
+        tracing::debug!(group = %inner.id, %error, "group is initialised already");
+    }
+}
+
+/// Acts on peers that come and go.
+pub(crate) async fn watch_peers(node: Weak<NodeParts>, mut events: broadcast::Receiver<PeerEvent>) {
+    loop {
+        let event = match events.recv().await {
+            Ok(event) => event,
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let Some(node) = node.upgrade() else { return };
+        for group in node.open_groups() {
+            match event {
+                PeerEvent::Up(peer) => greet(&group, peer),
+                PeerEvent::Down(peer) => mourn(&group, peer),
+            }
+        }
+    }
+}
+
+/// A leader wakes to tell a peer that came up who leads.
+fn greet(group: &Group, peer: NodeId) {
+    let status = group.inner().status.borrow().clone();
+    if group.inner().leads() && (status.voters.contains(&peer) || status.learners.contains(&peer)) {
+        group.inner().wake();
+    }
+}
+
+/// Takes over from a leader that died; a leader that lost a follower wakes to notice it.
+fn mourn(group: &Group, peer: NodeId) {
+    let inner = group.inner();
+    let status = inner.status.borrow().clone();
+    if status.leader == Some(peer) {
+        let inner = inner.clone();
+        let task = tokio::spawn(async move { campaign_in_turn(&inner, Some(peer)).await });
+        drop(task);
+    } else if inner.leads() && status.voters.contains(&peer) {
+        inner.wake();
+    }
+}
+
+/// Campaigns when it is this node's turn, until there is a leader that is not `dead`.
+async fn campaign_in_turn(inner: &Arc<Inner>, dead: Option<NodeId>) {
+    let stagger = inner.node.options.timing.takeover_stagger;
+    let mut status = inner.status.subscribe();
+    if inner.is_fenced() || !status.borrow().voters.contains(&inner.node.id) {
+        inner.wake();
+        return;
+    }
+    let line = line_of(inner, &status.borrow(), dead);
+    inner.wake();
+    if let (Some(_), Some(first)) = (dead, line.first()) {
+        give_up_lease(inner, *first).await;
+    }
+    let place = line.iter().position(|node| *node == inner.node.id).unwrap_or(line.len());
+    let another = |status: &GroupStatus| status.leader.is_some_and(|leader| Some(leader) != dead);
+    let wait = stagger * place as u32;
+    if tokio::time::timeout(wait, status.wait_for(|status| another(status))).await.is_ok_and(|found| found.is_ok()) {
+        return;
+    }
+    for _ in 0..8 {
+        if another(&status.borrow()) || dead.is_some_and(|dead| inner.node.peers.is_up(dead)) {
+            return;
+        }
+        match dead {
+            Some(_) => give_up_lease(inner, inner.node.id).await,
+            None => drop(inner.raft().trigger().elect(true).await),
+        }
+        let round = stagger * (line.len() as u32 + 1);
+        if tokio::time::timeout(round, status.wait_for(|status| another(status))).await.is_ok_and(|found| found.is_ok())
+        {
+            return;
+        }
+    }
+}
+
+/// Who takes over, in order: the living voters, beginning at another one in each group.
+fn line_of(inner: &Inner, status: &GroupStatus, dead: Option<NodeId>) -> Vec<NodeId> {
+    let living = |node: &NodeId| Some(*node) != dead && (*node == inner.node.id || inner.node.peers.is_up(*node));
+    let mut line: Vec<NodeId> = status.voters.iter().copied().filter(living).collect();
+    match (dead, inner.options.initial_members.first()) {
+        // At a start the preferred leader goes first.
+        (None, Some(preferred)) => line.sort_by_key(|node| (node != preferred, *node)),
+        _ => rotate(&mut line, inner.id),
+    }
+    line
+}
+
+fn rotate(line: &mut [NodeId], group: GroupId) {
+    if !line.is_empty() {
+        let by = group.0 as usize % line.len();
+        line.rotate_left(by);
+    }
+}
+
+/// Ends the dead leader's lease here; if `next` is this node it campaigns at once.
+async fn give_up_lease(inner: &Inner, next: NodeId) {
+    let vote = inner.raft().server_metrics().borrow_watched().vote;
+    let request = TransferLeaderRequest::new(vote, next.0, None);
+    let asked = tokio::time::timeout(Duration::from_millis(500), inner.raft().handle_transfer_leader(request)).await;
+    let campaigns = next == inner.node.id;
+    if campaigns && !matches!(asked, Ok(Ok(Ok(())))) {
+        // The vote is not a leader's, or nothing was received in this term yet: a plain election.
+        let _ = inner.raft().trigger().elect(false).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_line_up_behind_different_nodes() {
+        let firsts: std::collections::BTreeSet<NodeId> = (0..3)
+            .map(|group| {
+                let mut line = [NodeId(1), NodeId(2), NodeId(3)];
+                rotate(&mut line, GroupId(group));
+                line[0]
+            })
+            .collect();
+        assert_eq!(firsts.len(), 3);
+    }
+}

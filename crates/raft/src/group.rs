@@ -1,0 +1,354 @@
+//! One Raft group on this node.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use openraft::impls::ProgressResponder;
+use openraft::raft::AppendEntriesResponse;
+use openraft::{ReadPolicy, ServerState};
+use parking_lot::Mutex;
+use thalweg_storage::{GroupLog, Health, LogEntry};
+use thalweg_types::{GroupId, NodeId};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::applier::Applier;
+use crate::codec::{self, LogId, TypeConfig};
+use crate::groups::NodeParts;
+use crate::membership::{self, MembershipError};
+use crate::read::{self, Page, ReadBarrierError, ReadError};
+use crate::transport::{AppendResult, Reply, Request};
+use crate::{GroupOptions, GroupStatus, Payload, Proposal, ProposeError, fence};
+
+pub(crate) type Raft = openraft::Raft<TypeConfig, Applier>;
+
+/// A group that is open on this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Group(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) id: GroupId,
+    pub(crate) options: GroupOptions,
+    pub(crate) node: Arc<NodeParts>,
+    pub(crate) log: GroupLog,
+    pub(crate) applier: Applier,
+    pub(crate) status: watch::Sender<GroupStatus>,
+    raft: Raft,
+    awake: AtomicBool,
+    fenced: AtomicBool,
+    last_active: Mutex<Instant>,
+    wakes: AtomicU64,
+    propose_order: tokio::sync::Mutex<()>,
+    pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// How long a proposal may wait for a sleeping leader to be confirmed.
+const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Group {
+    pub(crate) fn new(
+        id: GroupId,
+        options: GroupOptions,
+        node: Arc<NodeParts>,
+        log: GroupLog,
+        applier: Applier,
+        raft: Raft,
+    ) -> Group {
+        let fenced = log.state().fenced;
+        Group(Arc::new(Inner {
+            id,
+            options,
+            node,
+            log,
+            applier,
+            status: watch::Sender::new(GroupStatus { fenced, ..GroupStatus::default() }),
+            raft,
+            awake: AtomicBool::new(false),
+            fenced: AtomicBool::new(fenced),
+            last_active: Mutex::new(Instant::now()),
+            wakes: AtomicU64::new(0),
+            propose_order: tokio::sync::Mutex::new(()),
+            tasks: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    /// The group's id.
+    pub fn id(&self) -> GroupId {
+        self.0.id
+    }
+
+    /// What this replica knows of the group; changes with leader, term and membership.
+    pub fn status(&self) -> watch::Receiver<GroupStatus> {
+        self.0.status.subscribe()
+    }
+
+    /// Index of the last applied entry; moves after every apply.
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.0.applier.applied()
+    }
+
+    /// The group's log on this node. Only entries up to [`applied`](Self::applied) are committed.
+    pub fn log(&self) -> &GroupLog {
+        &self.0.log
+    }
+
+    /// Queues a command, in the order of these calls; its outcome comes from the [`Proposal`].
+    pub async fn propose(&self, payload: Payload) -> Result<Proposal, ProposeError> {
+        let inner = &self.0;
+        if let Health::DiskFull { .. } = *inner.node.health.borrow() {
+            return Err(ProposeError::DiskFull);
+        }
+        let _in_order = inner.propose_order.lock().await;
+        inner.ready_to_propose().await?;
+        let (responder, receiver) = ProgressResponder::complete_only();
+        let queued = inner.raft.client_write_ff(payload, Some(responder)).await;
+        queued.map_err(|fatal| ProposeError::Unavailable { reason: fatal.to_string() })?;
+        Ok(Proposal { receiver })
+    }
+
+    /// Waits until this replica has applied everything that was acknowledged before the call.
+    pub async fn read_barrier(&self) -> Result<u64, ReadBarrierError> {
+        let inner = &self.0;
+        if inner.is_fenced() {
+            return Err(ReadBarrierError("this replica is fenced".to_owned()));
+        }
+        inner.wake();
+        let barrier = inner.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+        let timeout = inner.node.options.timing.rpc_timeout;
+        match tokio::time::timeout(timeout, barrier).await {
+            Ok(Ok(_)) => Ok(*self.applied().borrow()),
+            Ok(Err(error)) => Err(ReadBarrierError(error.to_string())),
+            Err(_) => Err(ReadBarrierError(format!("no answer within {timeout:?}"))),
+        }
+    }
+
+    /// Committed commands from index `from`, at most `max_bytes` but at least one if there is any.
+    pub async fn read(&self, from: u64, max_bytes: usize) -> Result<Page, ReadError> {
+        let applied = *self.applied().borrow();
+        read::read(&self.0.log, from, applied, max_bytes).await
+    }
+
+    /// Makes `voters` the group's voters: new ones learn first, then one joint change, then the
+    /// others leave. Only on the leader; repeating it is harmless.
+    pub async fn change_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
+        self.0.wake();
+        membership::change_voters(&self.0, voters).await
+    }
+
+    /// Asks `to` to take over. Only on the leader; returns when asked, not when done.
+    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), MembershipError> {
+        self.0.wake();
+        let asked = self.0.raft.trigger().transfer_leader(to.0).await;
+        asked.map_err(|fatal| MembershipError::Stopped(fatal.to_string()))
+    }
+
+    /// Puts a peer's intact copy in the place of a corrupt command.
+    pub async fn repair(&self, index: u64, term: u64, payload: Payload) -> Result<(), std::io::Error> {
+        let entry = codec::command_entry(index, term, payload);
+        crate::log_store::durable(|done| self.0.log.repair(entry, done)).await
+    }
+
+    /// The stored entry at a committed index, to help a peer repair its copy.
+    pub async fn stored(
+        &self,
+        from: u64,
+        to_exclusive: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<LogEntry>, std::io::Error> {
+        let to = to_exclusive.min(*self.applied().borrow() + 1);
+        crate::log_store::read_entries(&self.0.log, from, to, max_bytes).await
+    }
+}
+
+impl Inner {
+    pub(crate) fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_awake(&self) -> bool {
+        self.awake.load(Ordering::Acquire)
+    }
+
+    /// How long nothing but heartbeats has happened.
+    pub(crate) fn idle_for(&self) -> Duration {
+        self.last_active.lock().elapsed()
+    }
+
+    fn touch(&self) {
+        *self.last_active.lock() = Instant::now();
+    }
+
+    /// Counts wake-ups, so that falling asleep can tell whether something happened meanwhile.
+    pub(crate) fn wakes(&self) -> u64 {
+        self.wakes.load(Ordering::Acquire)
+    }
+
+    /// The group's core ended without being told to: the node must not limp on.
+    pub(crate) fn report_stopped(&self) {
+        use openraft::async_runtime::WatchReceiver;
+        let state = self.raft.metrics().borrow_watched().running_state.clone();
+        let why = state.err().map_or_else(|| "it ended".to_owned(), |fatal| fatal.to_string());
+        tracing::error!(group = %self.id, why, "a raft group stopped; this node must be restarted");
+        self.node.failure.send_replace(Some(format!("raft group {} stopped: {why}", self.id)));
+    }
+
+    /// Lets timers run: heartbeats on the leader, election time-outs on followers.
+    pub(crate) fn wake(&self) {
+        self.touch();
+        self.wakes.fetch_add(1, Ordering::AcqRel);
+        if !self.awake.swap(true, Ordering::AcqRel) {
+            self.raft.runtime_config().elect(!self.is_fenced());
+            self.raft.runtime_config().tick(true);
+            self.node.awake.lock().insert(self.id);
+        }
+    }
+
+    /// Stops all timers; node-level liveness takes their place.
+    pub(crate) fn sleep(&self) {
+        if self.awake.swap(false, Ordering::AcqRel) {
+            self.raft.runtime_config().tick(false);
+            self.node.awake.lock().remove(&self.id);
+        }
+    }
+
+    /// A leader that slept has no lease: it must hear from a majority before it takes a command.
+    async fn ready_to_propose(&self) -> Result<(), ProposeError> {
+        if self.is_awake() {
+            self.touch();
+            return Ok(());
+        }
+        let status = self.status.borrow().clone();
+        if status.leader != Some(self.node.id) {
+            return Err(ProposeError::NotLeader { leader: status.leader });
+        }
+        self.wake();
+        let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(WAKE_TIMEOUT, confirmed).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(ProposeError::NotLeader { leader: None }),
+            Err(_) => Err(ProposeError::Unavailable { reason: "no majority answers".to_owned() }),
+        }
+    }
+
+    /// Whether entries from the leader may come in.
+    pub(crate) fn admit(&self, _from: NodeId) -> Result<(), String> {
+        if !self.is_awake() {
+            self.wake();
+        }
+        self.touch();
+        match &*self.node.health.borrow() {
+            Health::Ok => Ok(()),
+            Health::DiskFull { .. } => Err("the disk has no room for entries".to_owned()),
+            Health::Failed(why) => Err(format!("storage failed: {why}")),
+        }
+    }
+
+    /// Lowers the fence when the leader's word shows that everything is back.
+    pub(crate) fn observe_commit(&self, committed: Option<LogId>) {
+        if !self.is_fenced() {
+            return;
+        }
+        let leader_term = self.status.borrow().term;
+        let last = self.log.state().last;
+        if fence::may_lower(leader_term, committed, last) {
+            self.log.lower_fence();
+            self.fenced.store(false, Ordering::Release);
+            self.raft.runtime_config().elect(true);
+            self.status.send_modify(|status| status.fenced = false);
+            tracing::warn!(group = %self.id, "replica has its lost entries back; the fence is lowered");
+        }
+    }
+
+    /// Answers what is not a run of entries: heartbeats, votes, snapshots, hand-overs.
+    pub(crate) async fn answer(&self, from: NodeId, request: Request) -> Reply {
+        match request {
+            Request::Append(_, append) => self.answer_heartbeat(append).await,
+            Request::Vote(..) | Request::PreVote(..) if self.is_fenced() => Reply::Refused("fenced".to_owned()),
+            Request::Vote(_, vote) => {
+                self.wake();
+                self.raft.vote(vote).await.map_or_else(refused, Reply::Vote)
+            }
+            Request::PreVote(_, vote) => self.raft.pre_vote(vote).await.map_or_else(refused, Reply::Vote),
+            Request::Snapshot(_, vote, last_log_id, last_membership, data) => {
+                let meta = openraft::storage::SnapshotMeta { last_log_id, last_membership };
+                let snapshot = openraft::storage::Snapshot { meta, snapshot: data };
+                let installed = self.raft.install_full_snapshot(vote, snapshot).await;
+                installed.map_or_else(refused, |response| Reply::Snapshot(response.vote))
+            }
+            Request::Transfer(_, vote, to, last) => {
+                if self.is_fenced() {
+                    return Reply::No;
+                }
+                self.wake();
+                let request = openraft::raft::TransferLeaderRequest::new(vote, to, last);
+                match self.raft.handle_transfer_leader(request).await {
+                    Ok(Ok(())) => Reply::Yes,
+                    Ok(Err(_)) => Reply::No,
+                    Err(fatal) => refused(fatal),
+                }
+            }
+            Request::Hibernate(_, term, last) => self.answer_hibernate(from, term, last),
+            Request::Ping => Reply::Yes,
+        }
+    }
+
+    async fn answer_heartbeat(&self, append: openraft::raft::AppendEntriesRequest<TypeConfig>) -> Reply {
+        if !self.is_awake() {
+            self.wake();
+        }
+        let (commit, prev) = (append.leader_commit, append.prev_log_id);
+        let response = match self.raft.append_entries(append).await {
+            Ok(response) => response,
+            Err(error) => return refused(error),
+        };
+        self.observe_commit(commit);
+        Reply::Append(match response {
+            AppendEntriesResponse::Success => AppendResult::Matched(prev),
+            AppendEntriesResponse::PartialSuccess(id) => AppendResult::Matched(id),
+            AppendEntriesResponse::HigherVote(vote) => AppendResult::HigherVote(vote),
+            AppendEntriesResponse::Conflict => match prev {
+                Some(prev) => AppendResult::Conflict(prev),
+                None => return Reply::Refused("conflict at the beginning of the log".to_owned()),
+            },
+        })
+    }
+
+    /// A follower sleeps when the leader does, if it stands exactly where the leader says.
+    fn answer_hibernate(&self, leader: NodeId, term: u64, last: u64) -> Reply {
+        let status = self.status.borrow().clone();
+        let applied = *self.applier.applied().borrow();
+        let at_rest = status.leader == Some(leader) && status.term == term && applied == last && !status.fenced;
+        if at_rest {
+            self.sleep();
+            Reply::Yes
+        } else {
+            Reply::No
+        }
+    }
+
+    /// Whether this replica leads right now, by openraft's own word.
+    pub(crate) fn leads(&self) -> bool {
+        use openraft::async_runtime::WatchReceiver;
+        self.raft.server_metrics().borrow_watched().state == ServerState::Leader
+    }
+
+    /// The state machine's answer to nothing: used where only progress matters.
+    pub(crate) fn last_applied(&self) -> u64 {
+        *self.applier.applied().borrow()
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> Reply {
+    Reply::Refused(error.to_string())
+}

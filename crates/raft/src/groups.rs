@@ -1,0 +1,193 @@
+//! All Raft groups of this node: opening, finding, closing them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use thalweg_storage::{Health, NodeLog};
+use thalweg_types::{GroupId, NodeId};
+use tokio::sync::watch;
+use tonic::transport::Channel;
+
+use crate::applier::Applier;
+use crate::config::raft_config;
+use crate::group::{Group, Raft};
+use crate::log_store::{self, LogStore};
+use crate::network::GroupNetwork;
+use crate::transport::{self, Connector, Peers};
+use crate::{Options, RestoreError, StateMachine, failover, hibernate};
+
+/// What a group is opened with.
+#[derive(Clone, Debug)]
+pub struct GroupOptions {
+    /// Whom the group was made of; never changes. The first is the preferred leader and
+    /// initialises a group that has no history.
+    pub initial_members: Vec<NodeId>,
+    /// Whether an acknowledgement needs a sync; false is durability `os`.
+    pub sync: bool,
+}
+
+/// Why a group did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its log or vote cannot be read.
+    #[error("cannot read the group's log: {0}")]
+    Log(#[from] std::io::Error),
+    /// Its checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] RestoreError),
+    /// openraft refused what it found.
+    #[error("raft did not start: {0}")]
+    Raft(String),
+}
+
+/// What all groups of a node share.
+pub(crate) struct NodeParts {
+    pub(crate) id: NodeId,
+    pub(crate) options: Options,
+    pub(crate) log: NodeLog,
+    pub(crate) health: watch::Receiver<Health>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) awake: Mutex<BTreeSet<GroupId>>,
+    pub(crate) failure: watch::Sender<Option<String>>,
+    groups: RwLock<HashMap<GroupId, Group>>,
+    opening: tokio::sync::Mutex<()>,
+}
+
+/// All Raft groups of this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Groups(Arc<NodeParts>);
+
+impl Groups {
+    /// The registry over a node's log. Starts the tasks that watch peers and put idle groups to
+    /// sleep; must be called within a tokio runtime.
+    pub fn start(id: NodeId, options: Options, log: NodeLog, connector: Arc<dyn Connector>) -> Groups {
+        let health = log.health();
+        let peers = Peers::new(id, options.clone(), connector);
+        let groups = Groups(Arc::new(NodeParts {
+            id,
+            options,
+            log,
+            health,
+            peers,
+            awake: Mutex::default(),
+            failure: watch::Sender::new(None),
+            groups: RwLock::default(),
+            opening: tokio::sync::Mutex::new(()),
+        }));
+        tokio::spawn(failover::watch_peers(Arc::downgrade(&groups.0), groups.0.peers.events()));
+        tokio::spawn(hibernate::run(Arc::downgrade(&groups.0)));
+        groups
+    }
+
+    /// This node.
+    pub fn node_id(&self) -> NodeId {
+        self.0.id
+    }
+
+    /// Opens a group, with whatever its log holds. Opening an open group returns it.
+    pub async fn open(
+        &self,
+        id: GroupId,
+        options: GroupOptions,
+        machine: Box<dyn StateMachine>,
+    ) -> Result<Group, OpenError> {
+        if let Some(open) = self.get(id) {
+            return Ok(open);
+        }
+        let node = &self.0;
+        let log = node.log.group(id);
+        let applier = Applier::open(log.clone(), machine)?;
+        log.set_applied(*applier.applied().borrow());
+        let store = LogStore::new(log.clone(), options.sync, node.options.append_bytes_max)?;
+        let network = GroupNetwork { group: id, peers: node.peers.clone(), append_window: node.options.append_window };
+        let raft = Raft::new(node.id.0, raft_config(&node.options), network, store, applier.clone()).await;
+        let raft = raft.map_err(|fatal| OpenError::Raft(fatal.to_string()))?;
+        let group = Group::new(id, options, node.clone(), log, applier, raft);
+        let _one_at_a_time = node.opening.lock().await;
+        if let Some(open) = self.get(id) {
+            let _ = group.inner().raft().shutdown().await;
+            return Ok(open);
+        }
+        node.groups.write().insert(id, group.clone());
+        failover::attend(&group);
+        Ok(group)
+    }
+
+    /// An open group.
+    pub fn get(&self, id: GroupId) -> Option<Group> {
+        self.0.groups.read().get(&id).cloned()
+    }
+
+    /// Stops a group; its data stays.
+    pub async fn close(&self, id: GroupId) {
+        let Some(group) = self.0.groups.write().remove(&id) else { return };
+        self.0.awake.lock().remove(&id);
+        group.inner().tasks.lock().drain(..).for_each(|task| task.abort());
+        let _ = group.inner().raft().shutdown().await;
+    }
+
+    /// Stops a group and gives its data up.
+    pub async fn destroy(&self, id: GroupId) -> Result<(), std::io::Error> {
+        self.close(id).await;
+        log_store::durable(|done| self.0.log.group(id).destroy(done)).await
+    }
+
+    /// Stops all groups, in no order, and forgets the peers.
+    pub async fn shutdown(&self) {
+        let ids: Vec<GroupId> = self.0.groups.read().keys().copied().collect();
+        futures::future::join_all(ids.into_iter().map(|id| self.close(id))).await;
+        let peers: Vec<NodeId> = self.0.peers.up().borrow().iter().copied().collect();
+        peers.into_iter().for_each(|peer| self.0.peers.remove(peer));
+    }
+
+    /// Learns or changes where a node is reached.
+    pub fn set_peer(&self, node: NodeId, address: &str) {
+        self.0.peers.set(node, address);
+    }
+
+    /// Forgets a node.
+    pub fn remove_peer(&self, node: NodeId) {
+        self.0.peers.remove(node);
+    }
+
+    /// Nodes that answer, without this one.
+    pub fn peers_up(&self) -> watch::Receiver<BTreeSet<NodeId>> {
+        self.0.peers.up()
+    }
+
+    /// A channel to a node's peer port, for other services there.
+    pub fn peer_channel(&self, node: NodeId) -> Option<Channel> {
+        self.0.peers.channel(node)
+    }
+
+    /// Groups whose timers run; the others sleep.
+    pub fn awake_count(&self) -> usize {
+        self.0.awake.lock().len()
+    }
+
+    /// Why this node must be restarted, once a group has stopped by itself.
+    pub fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.0.failure.subscribe()
+    }
+
+    /// The service to mount on the peer port.
+    pub fn service(&self) -> crate::transport::Server {
+        transport::server(self.clone())
+    }
+
+    /// The node's log.
+    pub fn node_log(&self) -> &NodeLog {
+        &self.0.log
+    }
+}
+
+impl NodeParts {
+    pub(crate) fn open_groups(&self) -> Vec<Group> {
+        self.groups.read().values().cloned().collect()
+    }
+
+    pub(crate) fn group(&self, id: GroupId) -> Option<Group> {
+        self.groups.read().get(&id).cloned()
+    }
+}

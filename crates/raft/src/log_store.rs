@@ -1,0 +1,189 @@
+//! A group's log as openraft sees it: [`thalweg_storage::GroupLog`] behind its storage traits.
+//!
+//! Holds: an append is reported flushed only after the sync that covers it (or the write, for a
+//! group of durability `os`), in the order of submission. A vote is on disk before the call
+//! returns. Reads are cut to `append_bytes_max`, so that one slow follower never makes us
+//! assemble more than one message.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::Stream;
+use openraft::OptionalSend;
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use parking_lot::Mutex;
+use thalweg_storage::{Done, GroupLog, LogEntry, StorageError};
+use tokio::sync::oneshot;
+
+use crate::codec::{self, Entry, LogId, TypeConfig, Vote};
+
+/// Writes and reads one group's log.
+#[derive(Clone)]
+pub(crate) struct LogStore {
+    log: GroupLog,
+    sync: bool,
+    read_bytes_max: usize,
+    vote: Arc<Mutex<Option<Vote>>>,
+}
+
+impl LogStore {
+    /// Fails when the stored vote cannot be read.
+    pub(crate) fn new(log: GroupLog, sync: bool, read_bytes_max: usize) -> io::Result<LogStore> {
+        let stored = log.state().vote;
+        let vote = stored.map(|mut bytes| codec::get_vote(&mut bytes)).transpose().map_err(io::Error::other)?;
+        Ok(LogStore { log, sync, read_bytes_max, vote: Arc::new(Mutex::new(vote)) })
+    }
+
+    /// Entries `from .. to`, cut to the read limit; from memory, or from disk on a blocking thread.
+    async fn read(&self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
+        read_entries(&self.log, from, to, self.read_bytes_max).await?.into_iter().map(decode).collect()
+    }
+}
+
+impl LogStore {
+    /// Waits while the disk or the log is full. To refuse here would stop the group for good; new
+    /// commands are refused before they come this far.
+    async fn wait_for_room(&self, entries: &[LogEntry]) -> io::Result<()> {
+        loop {
+            match self.log.admits(entries) {
+                Ok(()) => return Ok(()),
+                Err(StorageError::Full { .. } | StorageError::LogFull { .. } | StorageError::Overloaded { .. }) => {
+                    tokio::time::sleep(ROOM_POLL).await;
+                }
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+    }
+}
+
+/// Between two looks at a log that has no room.
+const ROOM_POLL: Duration = Duration::from_millis(5);
+
+fn decode(stored: LogEntry) -> io::Result<Entry> {
+    let index = stored.index;
+    codec::from_log_entry(stored).map_err(|error| io::Error::other(format!("log entry {index}: {error}")))
+}
+
+/// Stored entries from memory if they are there, else from disk without blocking the runtime.
+pub(crate) async fn read_entries(log: &GroupLog, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<LogEntry>> {
+    if let Some(entries) = log.cached(from, to, max_bytes) {
+        return Ok(entries);
+    }
+    let log = log.clone();
+    let read = tokio::task::spawn_blocking(move || log.read(from, to, max_bytes));
+    read.await.map_err(io::Error::other)?.map_err(io::Error::other)
+}
+
+/// Starts an operation on the log and waits until it is durable.
+pub(crate) async fn durable(start: impl FnOnce(Done)) -> io::Result<()> {
+    let (sender, receiver) = oneshot::channel();
+    start(Box::new(move |result| drop(sender.send(result))));
+    receiver.await.map_err(|_| io::Error::other("the log was closed"))?.map_err(io::Error::other)
+}
+
+/// The half-open range that any kind of bounds describe.
+fn half_open(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let from = match range.start_bound() {
+        Bound::Included(index) => *index,
+        Bound::Excluded(index) => index + 1,
+        Bound::Unbounded => 0,
+    };
+    let to = match range.end_bound() {
+        Bound::Included(index) => index + 1,
+        Bound::Excluded(index) => *index,
+        Bound::Unbounded => u64::MAX,
+    };
+    (from, to)
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<R>(&mut self, range: R) -> Result<Vec<Entry>, io::Error>
+    where
+        R: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (mut from, to) = half_open(&range);
+        let last = self.log.state().last.map_or(0, |(index, _)| index);
+        let to = to.min(last + 1);
+        let mut entries = Vec::new();
+        while from < to {
+            let page = self.read(from, to).await?;
+            let Some(end) = page.last().map(|entry| entry.log_id.index) else { break };
+            from = end + 1;
+            entries.extend(page);
+        }
+        Ok(entries)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        self.read(start, end).await
+    }
+
+    async fn entries_stream<R>(&mut self, range: R) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend
+    where
+        R: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (from, to) = half_open(&range);
+        let pages = futures::stream::try_unfold((self.clone(), from), move |(store, from)| async move {
+            if from >= to {
+                return Ok(None);
+            }
+            let page = store.read(from, to).await?;
+            let next = page.last().map_or(to, |entry| entry.log_id.index + 1);
+            let page = futures::stream::iter(page.into_iter().map(Ok::<_, io::Error>));
+            Ok::<_, io::Error>(Some((page, (store, next))))
+        });
+        Box::pin(futures::TryStreamExt::try_flatten(pages))
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(*self.vote.lock())
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = LogStore;
+
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
+        let state = self.log.state();
+        let as_log_id = |(index, term): (u64, u64)| codec::log_id(term, index);
+        let last_purged_log_id = state.trimmed.map(as_log_id);
+        Ok(LogState { last_purged_log_id, last_log_id: state.last.map(as_log_id).max(last_purged_log_id) })
+    }
+
+    async fn get_log_reader(&mut self) -> LogStore {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let mut bytes = BytesMut::new();
+        codec::put_vote(&mut bytes, vote);
+        durable(|done| self.log.save_vote(bytes.freeze(), done)).await?;
+        *self.vote.lock() = Some(*vote);
+        Ok(())
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<LogEntry> = entries.into_iter().map(codec::to_log_entry).collect();
+        self.wait_for_room(&entries).await?;
+        let done: Done = Box::new(move |result| callback.io_completed(result.map_err(io::Error::other)));
+        self.log.append_admitted(entries, self.sync, done);
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
+        let keep = last_log_id.map_or(0, |id| id.index);
+        durable(|done| self.log.truncate_after(keep, done)).await
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
+        durable(|done| self.log.trim(log_id.index, codec::term_of(&log_id), done)).await
+    }
+}

@@ -1,0 +1,77 @@
+//! Changing who votes in a group.
+//!
+//! Holds: a node learns everything before it votes; one joint change replaces any number of
+//! voters at once; nobody is taken out before the new set is committed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ChangeMembers;
+use thalweg_types::NodeId;
+
+use crate::group::Inner;
+
+/// Why the voters are not changed yet. Trying again is always allowed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MembershipError {
+    /// This node does not lead the group, another change is on its way, or no majority answers.
+    #[error("membership cannot change now: {0}")]
+    Refused(String),
+    /// The new nodes have not caught up in time; what they have stays.
+    #[error("{0} has not caught up yet")]
+    StillLearning(NodeId),
+    /// The group stopped.
+    #[error("the group stopped: {0}")]
+    Stopped(String),
+}
+
+/// A replica this close to the leader's end may vote.
+const CAUGHT_UP_ENTRIES: u64 = 64;
+const LEARN_TIMEOUT: Duration = Duration::from_secs(10);
+const LEARN_POLL: Duration = Duration::from_millis(20);
+
+pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
+    let refused = |error: &dyn std::fmt::Display| MembershipError::Refused(error.to_string());
+    let wanted: BTreeSet<u64> = voters.iter().map(|node| node.0).collect();
+    let known: BTreeSet<u64> = group.raft().voter_ids().chain(group.raft().learner_ids()).collect();
+    for node in wanted.difference(&known) {
+        group.raft().add_learner(*node, (), false).await.map_err(|error| refused(&error))?;
+    }
+    for node in &wanted {
+        wait_caught_up(group, *node).await?;
+    }
+    if group.raft().voter_ids().collect::<BTreeSet<_>>() != wanted {
+        let change = group.raft().change_membership(wanted.clone(), false);
+        change.await.map_err(|error| refused(&error))?;
+    }
+    let learners: BTreeSet<u64> = group.raft().learner_ids().filter(|node| !wanted.contains(node)).collect();
+    if !learners.is_empty() {
+        let removal = group.raft().change_membership(ChangeMembers::RemoveNodes(learners), false);
+        removal.await.map_err(|error| refused(&error))?;
+    }
+    Ok(())
+}
+
+/// Waits until `node` has the log up to shortly before the leader's end.
+async fn wait_caught_up(group: &Arc<Inner>, node: u64) -> Result<(), MembershipError> {
+    use openraft::async_runtime::WatchReceiver;
+    if node == group.node.id.0 {
+        return Ok(());
+    }
+    let caught_up = async {
+        loop {
+            let metrics = group.raft().metrics().borrow_watched().clone();
+            let Some(replication) = metrics.replication else {
+                return Err(MembershipError::Refused("this node does not lead the group".to_owned()));
+            };
+            let matched = replication.get(&node).and_then(|id| id.as_ref().map(|id| id.index)).unwrap_or(0);
+            if matched + CAUGHT_UP_ENTRIES >= metrics.last_log_index.unwrap_or(0) {
+                return Ok(());
+            }
+            tokio::time::sleep(LEARN_POLL).await;
+        }
+    };
+    let timed = tokio::time::timeout(LEARN_TIMEOUT, caught_up).await;
+    timed.unwrap_or(Err(MembershipError::StillLearning(NodeId(node))))
+}

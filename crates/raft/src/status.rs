@@ -1,0 +1,45 @@
+//! What is known of a group on this node, for those who route, place and watch.
+
+use std::collections::BTreeSet;
+
+use openraft::ServerState;
+use openraft::metrics::RaftServerMetrics;
+use thalweg_types::NodeId;
+
+use crate::codec::TypeConfig;
+
+/// A group as one of its replicas sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// The leader this replica knows.
+    pub leader: Option<NodeId>,
+    /// Its Raft term.
+    pub term: u64,
+    /// Whether this node leads and has applied the first entry of its own term, so that its state
+    /// holds every acknowledged command and it may judge new ones.
+    pub leading: bool,
+    /// Nodes whose majority commits; during a change those of both configurations.
+    pub voters: BTreeSet<NodeId>,
+    /// Nodes that only receive.
+    pub learners: BTreeSet<NodeId>,
+    /// Whether this replica lost acknowledged bytes and has not been given them back yet.
+    pub fenced: bool,
+    /// Whether this replica is a learner or voter that knows a leader.
+    pub caught_up: bool,
+}
+
+impl GroupStatus {
+    pub(crate) fn new(metrics: &RaftServerMetrics<TypeConfig>, applied_term: u64, fenced: bool) -> GroupStatus {
+        let members = metrics.membership_config.membership();
+        let leads = metrics.state == ServerState::Leader;
+        GroupStatus {
+            leader: metrics.current_leader.map(NodeId),
+            term: metrics.vote.leader_id.term,
+            leading: leads && applied_term == metrics.vote.leader_id.term,
+            voters: members.voter_ids().map(NodeId).collect(),
+            learners: members.learner_ids().map(NodeId).collect(),
+            fenced,
+            caught_up: metrics.current_leader.is_some() && !fenced,
+        }
+    }
+}

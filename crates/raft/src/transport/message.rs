@@ -1,0 +1,320 @@
+//! What nodes say to each other, and how it is written into frames.
+//!
+//! ```text
+//! request: number u64 │ kind u8 │ group u64 │ fields …
+//! reply:   number u64 │ kind u8 │ fields …
+//! append:  vote │ prev │ commit │ count u32 │ count × (term u64, head u32, body u32) │ heads and bodies
+//! ```
+//! Entries of one append follow `prev` without a hole, so their indexes need not be written.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use openraft::raft::{AppendEntriesRequest, VoteRequest, VoteResponse};
+use thalweg_storage::LogEntry;
+use thalweg_types::GroupId;
+
+use super::Frame;
+use crate::codec::{self, LogId, Malformed, StoredMembers, TypeConfig, Vote};
+
+/// A question to another node.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    /// Entries, or none as a heartbeat.
+    Append(GroupId, AppendEntriesRequest<TypeConfig>),
+    /// A vote.
+    Vote(GroupId, VoteRequest<TypeConfig>),
+    /// Whether a vote would be given.
+    PreVote(GroupId, VoteRequest<TypeConfig>),
+    /// The whole snapshot; they are small.
+    Snapshot(GroupId, Vote, Option<LogId>, StoredMembers, Bytes),
+    /// Leadership is handed to a node.
+    Transfer(GroupId, Vote, u64, Option<LogId>),
+    /// Whether the follower may fall asleep at this term and last index.
+    Hibernate(GroupId, u64, u64),
+    /// Are you there?
+    Ping,
+}
+
+/// How an append went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AppendResult {
+    /// Everything up to here matches the leader's log and is durable.
+    Matched(Option<LogId>),
+    /// The entry before the first is not there.
+    Conflict(LogId),
+    /// Another leader's term is higher.
+    HigherVote(Vote),
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// To an append.
+    Append(AppendResult),
+    /// To a vote or pre-vote.
+    Vote(VoteResponse<TypeConfig>),
+    /// To a snapshot: the receiver's vote.
+    Snapshot(Vote),
+    /// To a ping, transfer or hibernation: done, or willing.
+    Yes,
+    /// Not done, or not willing.
+    No,
+    /// This node cannot answer for the group now, and why.
+    Refused(String),
+}
+
+const APPEND: u8 = 1;
+const VOTE: u8 = 2;
+const PRE_VOTE: u8 = 3;
+const SNAPSHOT: u8 = 4;
+const TRANSFER: u8 = 5;
+const HIBERNATE: u8 = 6;
+const PING: u8 = 7;
+
+impl Request {
+    /// The group it concerns; the ping's is the controller's and means nothing.
+    pub(crate) fn group(&self) -> GroupId {
+        match self {
+            Request::Append(group, _)
+            | Request::Vote(group, _)
+            | Request::PreVote(group, _)
+            | Request::Snapshot(group, ..)
+            | Request::Transfer(group, ..)
+            | Request::Hibernate(group, ..) => *group,
+            Request::Ping => GroupId::CONTROLLER,
+        }
+    }
+
+    pub(crate) fn encode(self, number: u64) -> Frame {
+        let mut to = BytesMut::with_capacity(128);
+        let group = self.group().0;
+        let mut start = |kind: u8| {
+            to.put_u64_le(number);
+            to.put_u8(kind);
+            to.put_u64_le(group);
+        };
+        match self {
+            Request::Append(_, append) => {
+                start(APPEND);
+                return encode_append(to, append);
+            }
+            Request::Vote(_, vote) => {
+                start(VOTE);
+                put_vote_request(&mut to, &vote);
+            }
+            Request::PreVote(_, vote) => {
+                start(PRE_VOTE);
+                put_vote_request(&mut to, &vote);
+            }
+            Request::Snapshot(_, vote, last, members, data) => {
+                start(SNAPSHOT);
+                codec::put_vote(&mut to, &vote);
+                codec::put_log_id(&mut to, last.as_ref());
+                codec::put_stored_members(&mut to, &members);
+                return Frame { parts: vec![to.freeze(), data] };
+            }
+            Request::Transfer(_, vote, node, last) => {
+                start(TRANSFER);
+                codec::put_vote(&mut to, &vote);
+                to.put_u64_le(node);
+                codec::put_log_id(&mut to, last.as_ref());
+            }
+            Request::Hibernate(_, term, last) => {
+                start(HIBERNATE);
+                to.put_u64_le(term);
+                to.put_u64_le(last);
+            }
+            Request::Ping => start(PING),
+        }
+        Frame::whole(to.freeze())
+    }
+
+    /// The number and the request in a frame.
+    pub(crate) fn decode(mut from: Bytes) -> Result<(u64, Request), Malformed> {
+        let number = codec::get_u64(&mut from, "request")?;
+        let kind = codec::get_u8(&mut from, "request")?;
+        let group = GroupId(codec::get_u64(&mut from, "request")?);
+        let request = match kind {
+            APPEND => Request::Append(group, decode_append(from)?),
+            VOTE => Request::Vote(group, get_vote_request(&mut from)?),
+            PRE_VOTE => Request::PreVote(group, get_vote_request(&mut from)?),
+            SNAPSHOT => {
+                let vote = codec::get_vote(&mut from)?;
+                let last = codec::get_log_id(&mut from)?;
+                let members = codec::get_stored_members(&mut from)?;
+                Request::Snapshot(group, vote, last, members, from)
+            }
+            TRANSFER => {
+                let vote = codec::get_vote(&mut from)?;
+                let node = codec::get_u64(&mut from, "transfer")?;
+                Request::Transfer(group, vote, node, codec::get_log_id(&mut from)?)
+            }
+            HIBERNATE => {
+                let term = codec::get_u64(&mut from, "hibernate")?;
+                Request::Hibernate(group, term, codec::get_u64(&mut from, "hibernate")?)
+            }
+            PING => Request::Ping,
+            _ => return Err(Malformed("request kind")),
+        };
+        Ok((number, request))
+    }
+}
+
+fn put_vote_request(to: &mut BytesMut, request: &VoteRequest<TypeConfig>) {
+    codec::put_vote(to, &request.vote);
+    codec::put_log_id(to, request.last_log_id.as_ref());
+    to.put_u8(u8::from(request.leadership_transfer));
+}
+
+fn get_vote_request(from: &mut Bytes) -> Result<VoteRequest<TypeConfig>, Malformed> {
+    Ok(VoteRequest {
+        vote: codec::get_vote(from)?,
+        last_log_id: codec::get_log_id(from)?,
+        leadership_transfer: codec::get_u8(from, "vote request")? == 1,
+    })
+}
+
+fn encode_append(mut to: BytesMut, append: AppendEntriesRequest<TypeConfig>) -> Frame {
+    codec::put_vote(&mut to, &append.vote);
+    codec::put_log_id(&mut to, append.prev_log_id.as_ref());
+    codec::put_log_id(&mut to, append.leader_commit.as_ref());
+    to.put_u32_le(append.entries.len() as u32);
+    let entries: Vec<LogEntry> = append.entries.into_iter().map(codec::to_log_entry).collect();
+    for entry in &entries {
+        to.put_u64_le(entry.term);
+        to.put_u32_le(entry.head.len() as u32);
+        to.put_u32_le(entry.body.len() as u32);
+    }
+    let mut parts = Vec::with_capacity(1 + 2 * entries.len());
+    parts.push(to.freeze());
+    entries.into_iter().for_each(|entry| parts.extend([entry.head, entry.body]));
+    Frame { parts }
+}
+
+fn decode_append(mut from: Bytes) -> Result<AppendEntriesRequest<TypeConfig>, Malformed> {
+    let vote = codec::get_vote(&mut from)?;
+    let prev_log_id = codec::get_log_id(&mut from)?;
+    let leader_commit = codec::get_log_id(&mut from)?;
+    let count = codec::get_u32(&mut from, "append")? as usize;
+    let mut sizes = codec::get_bytes(&mut from, count.saturating_mul(16), "append")?;
+    let first = prev_log_id.map_or(0, |id| id.index + 1);
+    let mut entries = Vec::with_capacity(count);
+    for index in first..first + count as u64 {
+        let term = codec::get_u64(&mut sizes, "append")?;
+        let head_length = codec::get_u32(&mut sizes, "append")? as usize;
+        let body_length = codec::get_u32(&mut sizes, "append")? as usize;
+        let head = codec::get_bytes(&mut from, head_length, "append")?;
+        let body = codec::get_bytes(&mut from, body_length, "append")?;
+        entries.push(codec::from_log_entry(LogEntry { index, term, head, body })?);
+    }
+    Ok(AppendEntriesRequest { vote, prev_log_id, entries, leader_commit })
+}
+
+const MATCHED: u8 = 1;
+const CONFLICT: u8 = 2;
+const HIGHER_VOTE: u8 = 3;
+const VOTED: u8 = 4;
+const INSTALLED: u8 = 5;
+const YES: u8 = 6;
+const NO: u8 = 7;
+const REFUSED: u8 = 8;
+
+impl Reply {
+    pub(crate) fn encode(&self, number: u64) -> Frame {
+        let mut to = BytesMut::with_capacity(64);
+        to.put_u64_le(number);
+        match self {
+            Reply::Append(AppendResult::Matched(id)) => {
+                to.put_u8(MATCHED);
+                codec::put_log_id(&mut to, id.as_ref());
+            }
+            Reply::Append(AppendResult::Conflict(id)) => {
+                to.put_u8(CONFLICT);
+                codec::put_log_id(&mut to, Some(id));
+            }
+            Reply::Append(AppendResult::HigherVote(vote)) => {
+                to.put_u8(HIGHER_VOTE);
+                codec::put_vote(&mut to, vote);
+            }
+            Reply::Vote(response) => {
+                to.put_u8(VOTED);
+                codec::put_vote(&mut to, &response.vote);
+                codec::put_log_id(&mut to, response.last_log_id.as_ref());
+                to.put_u8(u8::from(response.vote_granted));
+            }
+            Reply::Snapshot(vote) => {
+                to.put_u8(INSTALLED);
+                codec::put_vote(&mut to, vote);
+            }
+            Reply::Yes => to.put_u8(YES),
+            Reply::No => to.put_u8(NO),
+            Reply::Refused(why) => {
+                to.put_u8(REFUSED);
+                to.put_slice(why.as_bytes());
+            }
+        }
+        Frame::whole(to.freeze())
+    }
+
+    /// The number and the reply in a frame.
+    pub(crate) fn decode(mut from: Bytes) -> Result<(u64, Reply), Malformed> {
+        let number = codec::get_u64(&mut from, "reply")?;
+        let reply = match codec::get_u8(&mut from, "reply")? {
+            MATCHED => Reply::Append(AppendResult::Matched(codec::get_log_id(&mut from)?)),
+            CONFLICT => {
+                let id = codec::get_log_id(&mut from)?.ok_or(Malformed("conflict"))?;
+                Reply::Append(AppendResult::Conflict(id))
+            }
+            HIGHER_VOTE => Reply::Append(AppendResult::HigherVote(codec::get_vote(&mut from)?)),
+            VOTED => {
+                let vote = codec::get_vote(&mut from)?;
+                let last = codec::get_log_id(&mut from)?;
+                let granted = codec::get_u8(&mut from, "vote reply")? == 1;
+                Reply::Vote(VoteResponse::new(vote, last, granted))
+            }
+            INSTALLED => Reply::Snapshot(codec::get_vote(&mut from)?),
+            YES => Reply::Yes,
+            NO => Reply::No,
+            REFUSED => Reply::Refused(String::from_utf8_lossy(&from).into_owned()),
+            _ => return Err(Malformed("reply kind")),
+        };
+        Ok((number, reply))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::EntryPayload;
+    use openraft::entry::RaftEntry;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Payload;
+    use crate::codec::{Entry, log_id};
+
+    proptest! {
+        #[test]
+        fn appends_read_back(number: u64, group: u64, prev in 0u64..99, bodies in proptest::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>()), 0..5)) {
+            let entry = |(i, (head, body)): (usize, (Vec<u8>, Vec<u8>))| {
+                let payload = Payload { head: head.into(), body: body.into() };
+                Entry::new(log_id(3, prev + 1 + i as u64), EntryPayload::Normal(payload))
+            };
+            let append = AppendEntriesRequest {
+                vote: Vote::new_committed(3, 1),
+                prev_log_id: Some(log_id(2, prev)),
+                entries: bodies.into_iter().enumerate().map(entry).collect(),
+                leader_commit: None,
+            };
+            let frame = Request::Append(GroupId(group), append.clone()).encode(number);
+            let (read_number, read) = Request::decode(frame.into_bytes()).unwrap();
+            prop_assert_eq!(read_number, number);
+            let Request::Append(read_group, read) = read else { panic!("not an append") };
+            prop_assert_eq!((read_group, read.entries, read.prev_log_id), (GroupId(group), append.entries, append.prev_log_id));
+        }
+
+        #[test]
+        fn arbitrary_frames_never_panic(bytes: Vec<u8>) {
+            let _ = Request::decode(bytes.clone().into());
+            let _ = Reply::decode(bytes.into());
+        }
+    }
+}
