@@ -149,14 +149,15 @@ impl Staged {
 
 /// Puts what a group has to move. Nothing if it has not changed.
 fn stage(shared: &Shared, group: &Arc<Group>, room: &mut u64) -> Result<Option<Staged>, StoreError> {
-    {
+    let anything_applied = {
         let inner = group.lock();
         let unchanged = !inner.dirty && inner.log.applied_end() == inner.log.moved_end();
         if unchanged || inner.pending_destroys > 0 {
             return Ok(None);
         }
-    }
-    let checkpoint = group.ask_checkpoint();
+        inner.log.applied_end() > 0
+    };
+    let checkpoint = if anything_applied { group.ask_checkpoint() } else { None };
     let (life, from, upto) = group.update(|inner| {
         if let Some((applied, _)) = &checkpoint {
             inner.log.set_applied_end(applied.saturating_add(1));

@@ -17,6 +17,8 @@ use crate::shared::Shared;
 /// A larger tail stays where it is; `wal_bytes_max` bounds what that costs.
 const TAIL_BYTES_MAX: u64 = 2 * 1024 * 1024;
 const TAIL_ENTRIES_MAX: u64 = 2048;
+/// What an entry takes in a block besides its bytes, at most.
+const FRAME_BYTES_MAX: u64 = 128;
 
 /// Queues copies of small tails that lie in segments below `floor`, if the log has grown too long.
 pub(crate) fn unpin(shared: &Shared, groups: &[Arc<Group>], floor: u64) {
@@ -28,7 +30,8 @@ pub(crate) fn unpin(shared: &Shared, groups: &[Arc<Group>], floor: u64) {
         let inner = group.lock();
         let pins = inner.log.oldest_segment().is_some_and(|segment| segment < floor);
         let (from, to) = (inner.log.moved_end(), inner.log.end());
-        let small = inner.log.bytes().hot <= TAIL_BYTES_MAX && to - from <= TAIL_ENTRIES_MAX;
+        let block_bytes = inner.log.bytes().hot + (to - from) * FRAME_BYTES_MAX;
+        let small = block_bytes <= TAIL_BYTES_MAX.min(shared.entry_bytes_max) && to - from <= TAIL_ENTRIES_MAX;
         drop(inner);
         if pins && small {
             copy(shared, group, from, to);

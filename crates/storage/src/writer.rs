@@ -111,16 +111,16 @@ fn gap(work: &Work) -> Option<StorageError> {
 
 /// Writes the items and, if any of them needs it, syncs.
 fn write(shared: &Shared, items: &[(usize, Item)]) -> Result<(), StorageError> {
-    let records: Vec<Record> = items.iter().flat_map(|(_, item)| records(&item.work)).collect();
-    if records.is_empty() {
+    let blocks = blocks(items, crate::open::wal_options(&shared.options).block_bytes_max());
+    if blocks.is_empty() {
         return Ok(());
     }
     let mut guard = shared.wal.lock();
     let wal = guard.as_mut().ok_or(StorageError::Closed)?;
-    let positions = append(shared, wal, &records).inspect_err(|_| withdraw(shared, items))?;
+    let positions = append(shared, wal, &blocks).inspect_err(|_| withdraw(shared, items))?;
     place(items, &positions);
     let counters = &shared.counters;
-    counters.blocks.fetch_add(1, Relaxed);
+    counters.blocks.fetch_add(blocks.len() as u64, Relaxed);
     counters.appended_bytes.fetch_add(items.iter().map(|(_, item)| item.work.byte_count()).sum(), Relaxed);
     counters.wal_bytes.store(wal.bytes_in_use(), Relaxed);
     if items.iter().any(|(_, item)| item.work.needs_sync()) {
@@ -148,23 +148,42 @@ fn records(work: &Work) -> Vec<Record> {
     }
 }
 
-/// Appends the records as one block, or as several if one cannot hold them.
-fn append(shared: &Shared, wal: &mut Wal, records: &[Record]) -> Result<Vec<Position>, StorageError> {
-    let limit = crate::open::wal_options(&shared.options).block_bytes_max();
-    if Wal::block_bytes(records) <= limit {
-        return wal.append(records).map_err(|error| refusal(shared, error));
+/// Puts the items' records into blocks of at most `limit` bytes: almost always one. Only an append
+/// that no block can hold is split; copies must be in one block, see `rewrite.rs`.
+fn blocks(items: &[(usize, Item)], limit: u64) -> Vec<Vec<Record>> {
+    let empty = Wal::block_bytes(&[]);
+    let mut blocks: Vec<Vec<Record>> = Vec::new();
+    let mut room = 0;
+    for (_, item) in items {
+        let records = records(&item.work);
+        let bytes = Wal::block_bytes(&records) - empty;
+        let whole = bytes + empty <= limit;
+        if whole && bytes > room && !records.is_empty() {
+            blocks.push(Vec::new());
+            room = limit - empty;
+        }
+        for record in records {
+            let bytes = Wal::block_bytes(std::slice::from_ref(&record)) - empty;
+            if bytes > room {
+                blocks.push(Vec::new());
+                room = limit - empty;
+            }
+            room = room.saturating_sub(bytes);
+            blocks.last_mut().expect("a block was begun").push(record);
+        }
     }
-    let mut positions = Vec::with_capacity(records.len());
-    let mut rest = records;
-    while !rest.is_empty() {
-        let fits = (1..=rest.len()).take_while(|n| Wal::block_bytes(&rest[..*n]) <= limit).last().unwrap_or(1);
-        match wal.append(&rest[..fits]) {
+    blocks
+}
+
+fn append(shared: &Shared, wal: &mut Wal, blocks: &[Vec<Record>]) -> Result<Vec<Position>, StorageError> {
+    let mut positions = Vec::new();
+    for block in blocks {
+        match wal.append(block) {
             Ok(more) => positions.extend(more),
             Err(error) if positions.is_empty() => return Err(refusal(shared, error)),
-            // Half of it is written and must not look refused.
-            Err(error) => return Err(shared.fail(format!("append broken off: {error}"))),
+            // Half of the batch is written and must not look refused.
+            Err(error) => return Err(shared.fail(format!("batch broken off: {error}"))),
         }
-        rest = &rest[fits..];
     }
     Ok(positions)
 }

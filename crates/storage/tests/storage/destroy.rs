@@ -1,0 +1,73 @@
+//! Groups that leave the node, and come back.
+
+use bytes::Bytes;
+use thalweg_storage::{GroupState, RecordStore};
+
+use crate::support::{A, B, Node, done, entries, entries_of_term, read_all, unasked};
+
+/// A group with moved and unmoved entries and a vote, beside another.
+fn node_with_groups() -> Node {
+    let node = Node::start();
+    node.put(A, entries(0..20, 1000));
+    node.put(B, entries(0..20, 1000));
+    node.log.group(A).save_vote(Bytes::from_static(b"vote"), unasked());
+    for group in [A, B] {
+        node.log.group(group).set_applied(14);
+    }
+    node.log.flush().unwrap();
+    node.write();
+    node
+}
+
+#[test]
+fn a_destroyed_group_is_gone_and_its_space_returns() {
+    let node = node_with_groups();
+    let before = node.store.bytes_on_disk();
+    let (callback, answer) = done();
+    node.log.group(A).destroy(callback);
+    assert_eq!(node.log.group(A).state(), GroupState::default());
+    assert_eq!(node.log.groups(), [B]);
+    node.write();
+    assert_eq!(answer.recv().unwrap(), Ok(()));
+    assert!(node.log.run_mover_once(), "a destruction is urgent");
+    assert_eq!(node.store.bytes_on_disk(), before / 2);
+    let node = node.crash();
+    assert_eq!(node.log.groups(), [B]);
+    assert_eq!(read_all(&node.log.group(B), 0, 1000), entries(0..20, 1000));
+}
+
+#[test]
+fn a_destruction_that_was_not_durable_did_not_happen() {
+    let node = node_with_groups();
+    node.log.group(A).destroy(unasked());
+    node.log.flush().unwrap();
+    let node = node.crash();
+    assert_eq!(node.log.group(A).state().vote, Some(Bytes::from_static(b"vote")));
+    assert_eq!(read_all(&node.log.group(A), 0, 1000), entries(0..20, 1000));
+}
+
+#[test]
+fn a_group_that_returns_begins_empty_and_is_not_mixed_with_its_earlier_life() {
+    for (moved, mover_before_crash) in [(false, false), (true, false), (true, true), (false, true)] {
+        let node = node_with_groups();
+        node.log.group(A).destroy(unasked());
+        node.write();
+        if mover_before_crash {
+            node.log.run_mover_once();
+        }
+        let again = entries_of_term(0..5, 9, 300);
+        node.put(A, again.clone());
+        if moved {
+            node.log.group(A).set_applied(2);
+            node.log.flush().unwrap();
+        }
+        let node = node.crash();
+        let group = node.log.group(A);
+        assert_eq!((group.state().vote, group.state().last), (None, Some((4, 9))), "moved: {moved}");
+        assert_eq!(read_all(&group, 0, 1), again);
+        group.destroy(unasked());
+        node.write();
+        let node = node.crash();
+        assert_eq!(node.log.groups(), [B]);
+    }
+}

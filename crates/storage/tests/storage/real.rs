@@ -1,0 +1,134 @@
+//! Threads, a real disk and RocksDB.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use bytes::Bytes;
+use thalweg_storage::{Driver, NodeLog, OpenReport, Options, ReadError, RocksStore};
+use thalweg_types::GroupId;
+use thalweg_wal::RealDisk;
+
+use crate::support::{A, B, done, entries, read_all, unasked};
+
+fn open(dir: &std::path::Path) -> (NodeLog, OpenReport) {
+    let options = Options {
+        segment_bytes: 1 << 20,
+        cache_bytes: 1 << 20,
+        move_bytes: 1 << 20,
+        hot_tail_bytes: 8 << 20,
+        reserve_bytes: 0,
+        ..Options::new(dir.join("wal"))
+    };
+    let store = RocksStore::open(&dir.join("records")).unwrap();
+    NodeLog::open(options, Arc::new(RealDisk), Arc::new(store), Driver::Threads).unwrap()
+}
+
+#[test]
+fn groups_written_by_many_threads_are_whole_after_close_and_reopen() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    let writers: Vec<_> = (0..8)
+        .map(|id| {
+            let group = log.group(GroupId(id));
+            thread::spawn(move || {
+                for at in (0..400).step_by(4) {
+                    let (callback, answer) = done();
+                    group.append(entries(at..at + 4, 3000), true, callback);
+                    answer.recv().unwrap().unwrap();
+                    group.set_applied(at + 3);
+                }
+            })
+        })
+        .collect();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert!(log.stats().moved_bytes > 0, "the mover worked meanwhile");
+    log.close().unwrap();
+    drop(log);
+    let (log, report) = open(dir.path());
+    assert_eq!((report.damaged, report.torn_tail), (None, false));
+    assert!(report.replayed_records < 1000, "only the last segment is replayed: {}", report.replayed_records);
+    for id in 0..8 {
+        assert_eq!(read_all(&log.group(GroupId(id)), 0, 100_000), entries(0..400, 3000));
+    }
+}
+
+#[test]
+fn a_process_that_dies_loses_nothing_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let (log, _) = open(dir.path());
+        let group = log.group(A);
+        let start = group.state().last.map_or(0, |(index, _)| index + 1);
+        assert_eq!(start, round * 100);
+        for at in (start..start + 100).step_by(10) {
+            let (callback, answer) = done();
+            group.append(entries(at..at + 10, 20_000), true, callback);
+            answer.recv().unwrap().unwrap();
+            group.set_applied(at + 5);
+        }
+        group.save_vote(Bytes::from(round.to_string()), unasked());
+        // No close: the handles just go.
+    }
+    let (log, _) = open(dir.path());
+    assert_eq!(read_all(&log.group(A), 0, 1 << 20), entries(0..500, 20_000));
+    assert_eq!(log.group(A).state().vote, Some(Bytes::from("4")));
+}
+
+#[test]
+fn trimmed_and_destroyed_entries_return_their_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    for round in 0..10 {
+        for group in [A, B] {
+            let (callback, answer) = done();
+            log.group(group).append(entries(round * 20..(round + 1) * 20, 50_000), true, callback);
+            answer.recv().unwrap().unwrap();
+            log.group(group).set_applied((round + 1) * 20 - 1);
+        }
+        log.flush().unwrap();
+    }
+    let full = log.stats().store_bytes;
+    assert!(full > 20_000_000, "{full}");
+    log.group(A).trim(199, 1, unasked());
+    let (callback, answer) = done();
+    log.group(B).destroy(callback);
+    answer.recv().unwrap().unwrap();
+    log.flush().unwrap();
+    assert!(log.stats().store_bytes < full / 10, "{} of {full}", log.stats().store_bytes);
+    assert_eq!(log.group(A).read(0, 1, 1), Err(ReadError::Trimmed { first: 200 }));
+}
+
+#[test]
+fn a_reader_of_the_tail_meets_every_entry_while_it_is_written_and_moved() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    let (sender, durable) = channel();
+    let group = log.group(A);
+    let reader = thread::spawn({
+        let group = group.clone();
+        move || {
+            let mut next = 0;
+            for end in durable {
+                while next < end {
+                    let page = group.read(next, end, 10_000).unwrap();
+                    assert_eq!(page, entries(next..next + page.len() as u64, 5000));
+                    next += page.len() as u64;
+                }
+            }
+            next
+        }
+    });
+    for at in (0..2000).step_by(20) {
+        let sender = sender.clone();
+        let told = group.clone();
+        let answer = move |result: Result<(), _>| {
+            result.unwrap();
+            told.set_applied(at + 19);
+            sender.send(at + 20).unwrap();
+        };
+        group.append(entries(at..at + 20, 5000), true, Box::new(answer));
+    }
+    drop(sender);
+    assert_eq!(reader.join().unwrap(), 2000);
+}
