@@ -108,5 +108,5 @@ impl Fence {
 fn read_slot(file: &dyn DiskFile, page: u64, identity: u64) -> io::Result<Option<FenceSlot>> {
     let mut bytes = [0; FENCE_SLOT_BYTES];
     file.read_at(&mut bytes, page * PAGE_BYTES)?;
-    Ok(FenceSlot::decode(&bytes, identity))
+    FenceSlot::decode(&bytes, identity).map_err(|version| io::Error::new(io::ErrorKind::InvalidData, version))
 }

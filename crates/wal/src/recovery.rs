@@ -117,7 +117,8 @@ pub(crate) fn open(files: Files, replay: &mut dyn FnMut(Record, Position)) -> Re
     };
     let chain = Chain::read(&files, &listing, remembered.first_segment)?;
     let prefix = chain.replay(&files, &remembered, &mut count)?;
-    let verdict = judge(&prefix, &listing, fence.as_ref());
+    let found = find_damage(&prefix, &listing, fence.as_ref().map(Fence::now).as_ref());
+    let verdict = judge(&found, remembered.damage, &prefix);
     let segments = prefix.live.len();
     let recovery = Recovery { verdict, records, segments, last_lsn: prefix.lsn, fence_lsn: remembered.durable_lsn };
 
@@ -126,7 +127,7 @@ pub(crate) fn open(files: Files, replay: &mut dyn FnMut(Record, Position)) -> Re
         _ => None,
     };
     let fence = remember(&files, fence, damage, &listing, &prefix)?;
-    let wal = go_on(files, fence, &listing, prefix)?;
+    let wal = go_on(files, fence, &listing, prefix, found.is_some())?;
     Ok((wal, recovery))
 }
 
@@ -140,30 +141,37 @@ fn open_fence(files: &Files, listing: &Listing) -> Result<Option<Fence>, OpenErr
     if listing.fence { Fence::open(files).map_err(during(files, "reading the fence")) } else { Ok(None) }
 }
 
-/// The verdict. Witnesses are heard in the order of how exactly they know the place.
-fn judge(prefix: &Prefix, listing: &Listing, fence: Option<&Fence>) -> Verdict {
+/// Damage that this start found. Witnesses are heard in the order of how exactly they know the
+/// place.
+fn find_damage(prefix: &Prefix, listing: &Listing, fence: Option<&FenceSlot>) -> Option<Break> {
     let (segment, offset) = prefix.ended;
-    let damaged = |reason: String| Verdict::Damaged { segment, offset, reason };
-    if let Some(Break { segment, offset, reason }) = prefix.broken.clone() {
-        return Verdict::Damaged { segment, offset, reason: format!("segment {segment}: {reason}") };
+    let damaged = |reason: String| Some(Break { segment, offset, reason });
+    if prefix.broken.is_some() {
+        return prefix.broken.clone();
     }
-    let Some(fence) = fence.map(Fence::now) else {
+    let Some(fence) = fence else {
         // The fence is made before anything else, so without it only an empty directory is new.
-        return if listing.is_new() { Verdict::Clean } else { damaged("the fence is lost".into()) };
+        return if listing.is_new() { None } else { damaged("the fence is lost".into()) };
     };
     if fence.segment > 0 && !listing.segments.contains(&fence.segment) {
         return damaged(format!("segment {} is missing", fence.segment));
     }
     if fence.durable_lsn > prefix.lsn {
-        return damaged(format!(
-            "the log ends at block {}, the fence remembers block {}",
-            prefix.lsn, fence.durable_lsn
-        ));
+        let (ends, remembered) = (prefix.lsn, fence.durable_lsn);
+        return damaged(format!("the log ends at block {ends}, the fence remembers block {remembered}"));
     }
-    if let Some((segment, offset)) = fence.damage {
+    None
+}
+
+fn judge(found: &Option<Break>, told: Option<(u64, u64)>, prefix: &Prefix) -> Verdict {
+    if let Some(Break { segment, offset, reason }) = found.clone() {
+        return Verdict::Damaged { segment, offset, reason };
+    }
+    if let Some((segment, offset)) = told {
         let reason = "an earlier start found damage that has not been made good".into();
         return Verdict::Damaged { segment, offset, reason };
     }
+    let (segment, offset) = prefix.ended;
     if prefix.torn { Verdict::TornTail { segment, offset } } else { Verdict::Clean }
 }
 
@@ -194,7 +202,13 @@ fn remember(
 }
 
 /// Makes the prefix durable, starts a fresh segment behind it, and tidies what it replaces.
-fn go_on(files: Files, mut fence: Fence, listing: &Listing, prefix: Prefix) -> Result<Wal, OpenError> {
+fn go_on(
+    files: Files,
+    mut fence: Fence,
+    listing: &Listing,
+    prefix: Prefix,
+    found_damage: bool,
+) -> Result<Wal, OpenError> {
     if let Some((segment, from, to)) = prefix.unproven {
         make_durable(&files, segment, from, to).map_err(during(&files, "syncing the log's tail"))?;
     }
@@ -208,7 +222,14 @@ fn go_on(files: Files, mut fence: Fence, listing: &Listing, prefix: Prefix) -> R
     let last_lsn = header.first_lsn - 1;
     let slot = FenceSlot { durable_lsn: last_lsn, segment: header.segment, first_segment, ..fence.now() };
     fence.write(slot).map_err(during(&files, "writing the fence"))?;
-    tidy(&files, listing, &prefix, slot.damage.is_some(), &mut spares).map_err(during(&files, "tidying"))?;
+    let cut_off = |segment: &u64| {
+        let replaced = prefix.empty.contains(segment) && !found_damage;
+        slot.damage.is_some() && *segment >= prefix.first && !replaced
+    };
+    tidy(&files, listing, &prefix, cut_off, &mut spares).map_err(during(&files, "tidying"))?;
+    if slot.damage.is_none() {
+        files.remove_lost(&listing.lost).map_err(during(&files, "tidying"))?;
+    }
 
     let open = Arc::new(OpenSegments::default());
     let mut used: BTreeMap<u64, u64> = prefix.live.iter().map(|live| (live.segment, live.used_bytes)).collect();
@@ -252,18 +273,22 @@ fn make_durable(files: &Files, number: u64, from: u64, to: u64) -> io::Result<()
     segment.write_again(from, to)
 }
 
-/// Recycles segments that were released or stayed empty; keeps those that damage cut off.
-fn tidy(files: &Files, listing: &Listing, prefix: &Prefix, damaged: bool, spares: &mut Vec<u64>) -> io::Result<()> {
-    let first = prefix.live.first().map_or(u64::MAX, |live| live.segment);
-    for &segment in &listing.segments {
-        if prefix.live.iter().any(|live| live.segment == segment) {
-            continue;
-        }
-        if !damaged || segment < first || prefix.empty.contains(&segment) {
-            files.recycle(segment, spares)?;
+/// Takes every segment that does not count out of the way: those that damage cut off are kept
+/// for a person to look at; those that were released, given up earlier or stayed empty are recycled.
+fn tidy(
+    files: &Files,
+    listing: &Listing,
+    prefix: &Prefix,
+    cut_off: impl Fn(&u64) -> bool,
+    spares: &mut Vec<u64>,
+) -> io::Result<()> {
+    let counts = |segment: &u64| prefix.live.iter().any(|live| live.segment == *segment);
+    for segment in listing.segments.iter().filter(|segment| !counts(segment)) {
+        if cut_off(segment) {
+            files.set_aside(*segment)?;
         } else {
-            files.set_aside(segment)?;
+            files.recycle(*segment, spares)?;
         }
     }
-    if damaged { Ok(()) } else { files.remove_lost(&listing.lost) }
+    Ok(())
 }

@@ -5,10 +5,14 @@
 //! disk is then unknown, and only a new start can find out. The one exception is a disk that is
 //! full, where nothing was written or what was written is withdrawn durably.
 
+mod errors;
+
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+pub use self::errors::{AppendError, FenceError, ReleaseError, SyncError};
 use crate::disk::{Disk, DiskFile, is_disk_full};
 use crate::fence::Fence;
 use crate::format::block::{BLOCK_HEADER_BYTES, BlockHeader, FRAME_HEADER_BYTES, frame_bytes, put_frame_header};
@@ -20,72 +24,6 @@ use crate::reader::{OpenSegments, Reader};
 use crate::record::{Position, Record};
 use crate::recovery::{self, OpenError, Recovery};
 use crate::segments::{CreateError, Files, ZEROS};
-
-/// Why a block was not appended.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    // Not applied: nothing of the block will ever be read back.
-    /// The records do not fit into one segment.
-    #[error("block of {bytes} bytes is larger than a segment of the log takes ({limit})")]
-    BlockTooLarge {
-        /// Bytes of the block.
-        bytes: u64,
-        /// Bytes that fit.
-        limit: u64,
-    },
-    /// There is no space for it now; the log goes on when there is.
-    #[error("no space left for the log")]
-    DiskFull {
-        /// What the disk said.
-        source: io::Error,
-    },
-    // Perhaps applied: whether any of it is read back is known after a restart.
-    /// A write or sync failed, now or earlier; this log accepts nothing any more.
-    #[error("the log has failed and must be opened anew: {reason}")]
-    Failed {
-        /// The first failure.
-        reason: String,
-    },
-}
-
-/// Why blocks are not known to be durable.
-#[derive(Debug, thiserror::Error)]
-pub enum SyncError {
-    /// A write or sync failed, now or earlier; this log accepts nothing any more.
-    #[error("the log has failed and must be opened anew: {reason}")]
-    Failed {
-        /// The first failure.
-        reason: String,
-    },
-}
-
-/// Why the fence could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum FenceError {
-    /// A write or sync failed, now or earlier; this log accepts nothing any more.
-    #[error("the log has failed and must be opened anew: {reason}")]
-    Failed {
-        /// The first failure.
-        reason: String,
-    },
-}
-
-/// Why segments could not be released.
-#[derive(Debug, thiserror::Error)]
-pub enum ReleaseError {
-    /// A write or sync failed, now or earlier; this log accepts nothing any more.
-    #[error("the log has failed and must be opened anew: {reason}")]
-    Failed {
-        /// The first failure.
-        reason: String,
-    },
-    /// Released, but the file of a segment could not be recycled or removed. It is at the next start.
-    #[error("the file of a released segment could not be put aside")]
-    Tidy {
-        /// What the disk said.
-        source: io::Error,
-    },
-}
 
 /// The log of a node, open for writing. One owner; see [`Reader`] for reading.
 pub struct Wal {
@@ -107,6 +45,15 @@ pub struct Wal {
     pub(crate) failed: Option<String>,
     /// Frame headers of the block being written; kept for its capacity.
     pub(crate) frame_headers: Vec<u8>,
+}
+
+impl fmt::Debug for Wal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Wal");
+        debug.field("dir", &self.files.dir()).field("segment", &self.segment).field("offset", &self.offset);
+        debug.field("last_lsn", &self.last_lsn).field("durable_lsn", &self.durable_lsn);
+        debug.field("failed", &self.failed).finish_non_exhaustive()
+    }
 }
 
 impl Wal {

@@ -77,10 +77,10 @@ impl BlockHeader {
 
     /// Whether bytes look like the start of a block of this segment, intact or not.
     pub(crate) fn resembles(bytes: &[u8], identity: u64, segment: u64) -> bool {
-        let mut start = Vec::with_capacity(24);
-        start.extend_from_slice(&BLOCK_MAGIC);
-        Put(&mut start).u64(identity).u64(segment);
-        bytes.len() >= 24 && bytes[..4] == start[..4] && bytes[8..24] == start[4..]
+        bytes.len() >= 24
+            && bytes[..4] == BLOCK_MAGIC
+            && bytes[8..16] == identity.to_le_bytes()
+            && bytes[16..24] == segment.to_le_bytes()
     }
 }
 

@@ -38,18 +38,26 @@ impl FenceSlot {
         bytes
     }
 
-    pub(crate) fn decode(bytes: &[u8], identity: u64) -> Option<FenceSlot> {
+    /// Reads a slot of the log `identity`; nothing when it is not whole or not ours.
+    pub(crate) fn decode(bytes: &[u8], identity: u64) -> Result<Option<FenceSlot>, FenceVersion> {
         if bytes.len() < FENCE_SLOT_BYTES || !is_sealed(&bytes[..FENCE_SLOT_BYTES], MAGIC) {
-            return None;
+            return Ok(None);
         }
         let mut take = Take(&bytes[8..FENCE_SLOT_BYTES]);
         let (version, damaged) = (take.u32(), take.u32() != 0);
-        if version != VERSION || take.u64() != identity {
-            return None;
+        if version != VERSION {
+            return Err(FenceVersion(version));
         }
+        let ours = take.u64() == identity;
         let (generation, durable_lsn) = (take.u64(), take.u64());
         let (segment, first_segment) = (take.u64(), take.u64());
         let damage = (take.u64(), take.u64());
-        Some(FenceSlot { generation, durable_lsn, segment, first_segment, damage: damaged.then_some(damage) })
+        let slot = FenceSlot { generation, durable_lsn, segment, first_segment, damage: damaged.then_some(damage) };
+        Ok(ours.then_some(slot))
     }
 }
+
+/// A newer release wrote the fence.
+#[derive(Debug, thiserror::Error)]
+#[error("the fence has format version {0}, which this release does not read")]
+pub(crate) struct FenceVersion(u32);

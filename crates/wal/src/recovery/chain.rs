@@ -44,6 +44,8 @@ pub(super) struct Link {
 /// What was replayed and how it ended.
 #[derive(Default)]
 pub(super) struct Prefix {
+    /// The oldest segment that is needed.
+    pub(super) first: u64,
     pub(super) live: Vec<Live>,
     /// Segments without a single block, which the fresh one replaces.
     pub(super) empty: Vec<u64>,
@@ -100,7 +102,7 @@ impl Chain {
         fence: &FenceSlot,
         replay: &mut dyn FnMut(Record, Position),
     ) -> Result<Prefix, OpenError> {
-        let mut prefix = Prefix { ended: (self.first, 0), ..Prefix::default() };
+        let mut prefix = Prefix { first: self.first, ended: (self.first, 0), ..Prefix::default() };
         prefix.seen_lsn = self.headers.values().flatten().map(|(header, _)| header.first_lsn - 1).max().unwrap_or(0);
         let expected = !self.headers.is_empty() || fence.segment > 0;
         let mut at = expected.then_some(self.first);

@@ -209,3 +209,151 @@ fn segments_of_another_log_are_not_taken_for_ours() {
     let log = crate::support::open_with(&disk, foreign);
     assert!(log.is_damaged() && log.replayed.is_empty(), "{:?}", log.recovery);
 }
+
+#[test]
+fn a_missing_newest_segment_is_damage_before_the_fence_is_written_again() {
+    let disk = SimDisk::new(1);
+    let mut log = open(&disk);
+    let positions = fill(&mut log.wal, 0..COUNT);
+    let newest = log.wal.current_segment();
+    drop(log);
+    disk.lose(&segment_path(newest));
+    let log = open(&disk);
+    assert!(log.is_damaged(), "{:?}", log.recovery);
+    assert_eq!(log.replayed.len(), positions.iter().filter(|position| position.segment < newest).count());
+}
+
+#[test]
+fn what_was_given_up_does_not_return_even_if_it_becomes_readable() {
+    let (disk, positions) = closed_log();
+    let (path, at) = (segment_path(positions[35].segment), positions[35].offset.into());
+    disk.flip_bit(&path, at, 1);
+    let mut log = open(&disk);
+    fill(&mut log.wal, 200..203);
+    drop(log);
+    disk.flip_bit(&path, at, 1);
+    assert_eq!(open(&disk).records(), [records(0..35), records(200..203)].concat());
+}
+
+#[test]
+fn segments_that_damage_cut_off_are_kept_for_a_person_until_it_is_cleared() {
+    let names = |disk: &SimDisk| disk.list(std::path::Path::new(crate::support::DIR)).unwrap();
+    let (whole, positions) = closed_log();
+    let newest = positions.last().unwrap().segment;
+    for broken in 1..newest {
+        // The header page: nothing of the segment, and nothing after it, counts any more.
+        let disk = whole.fork();
+        disk.flip_bit(&segment_path(broken), 20, 1);
+        drop(open(&disk));
+        let mut log = open(&disk);
+        let lost = names(&disk).iter().filter(|name| name.starts_with("lost-")).count() as u64;
+        assert_eq!(lost, newest - broken + 1, "{:?}", names(&disk));
+        log.wal.clear_damage().unwrap();
+        assert!(!names(&disk).iter().any(|name| name.starts_with("lost-")));
+    }
+}
+
+/// Reads `len` bytes of a segment, or writes them.
+fn raw(disk: &SimDisk, position: Position, from: i64, bytes: &mut [u8], write: bool) {
+    let file = disk.open(&segment_path(position.segment), thalweg_wal::OpenMode::ReadWrite).unwrap();
+    let at = (i64::from(position.offset) + from) as u64;
+    if write {
+        file.write_vectored_at(&[std::io::IoSlice::new(bytes)], at).unwrap();
+        file.sync_data().unwrap();
+    } else {
+        file.read_at(bytes, at).unwrap();
+    }
+}
+
+#[test]
+fn a_whole_block_of_another_history_breaks_the_chain() {
+    let ours = SimDisk::new(1);
+    let mut log = open(&ours);
+    fill(&mut log.wal, 0..5);
+    log.wal.close().unwrap();
+    let theirs = ours.fork();
+    let (mut log, mut other) = (open(&ours), open(&theirs));
+    let position = fill(&mut log.wal, 5..8)[0];
+    let mut twin = record(5);
+    twin.term += 1;
+    assert_eq!(other.wal.append(&[twin]).unwrap(), [position]);
+    log.wal.close().unwrap();
+    let mut block = vec![0; 64 + position.len as usize];
+    raw(&theirs, position, -64, &mut block, false);
+    raw(&ours, position, -64, &mut block, true);
+    assert!(open(&ours).is_damaged());
+}
+
+#[test]
+fn frames_that_changed_places_are_damage() {
+    let disk = SimDisk::new(1);
+    let mut log = open(&disk);
+    let mut pair = [record(1), record(1)];
+    pair[1].index = 2;
+    let positions = log.wal.append(&pair).unwrap();
+    log.wal.close().unwrap();
+    let (mut first, mut second) = (vec![0; positions[0].len as usize], vec![0; positions[1].len as usize]);
+    raw(&disk, positions[0], 0, &mut first, false);
+    raw(&disk, positions[1], 0, &mut second, false);
+    raw(&disk, positions[0], 0, &mut second, true);
+    raw(&disk, positions[1], 0, &mut first, true);
+    let log = open(&disk);
+    assert!(log.is_damaged() && log.replayed.is_empty());
+}
+
+#[test]
+fn a_reader_does_not_take_a_frame_of_another_segment() {
+    let disk = SimDisk::new(1);
+    let mut log = open(&disk);
+    let positions = fill(&mut log.wal, 0..COUNT);
+    let position = positions[3];
+    let elsewhere = Position { segment: 2, ..position };
+    let mut frame = vec![0; position.len as usize];
+    raw(&disk, position, 0, &mut frame, false);
+    raw(&disk, elsewhere, 0, &mut frame, true);
+    assert!(matches!(log.wal.reader().read(elsewhere), Err(ReadError::Corrupt { .. })));
+}
+
+/// Random lives with crashes; then acknowledged bytes that the fence knows of are changed, and
+/// more lives follow. The damage is told at every start until it is cleared, and never again.
+#[test]
+fn damage_between_crashes_is_told_until_cleared() {
+    for seed in 0..300 {
+        let mut dice = Dice::new(seed);
+        let disk = SimDisk::new(seed);
+        let (mut expected, mut next, mut damaged) = (Vec::new(), 0, false);
+        for life in 0..8 {
+            let context = format!("seed {seed}, life {life}");
+            let mut log = open(&disk);
+            assert_eq!(log.is_damaged(), damaged, "{context}: {:?}", log.recovery);
+            assert!(log.records().starts_with(&expected), "{context}");
+            expected = log.records();
+            let mut positions: Vec<Position> = log.replayed.iter().map(|(_, position)| *position).collect();
+            if damaged && dice.below(3) == 0 {
+                log.wal.clear_damage().unwrap();
+                damaged = false;
+            }
+            let count = dice.below(30);
+            positions.extend(fill(&mut log.wal, next..next + count));
+            expected.extend(records(next..next + count));
+            log.wal.write_fence().unwrap();
+            // A tail that nobody acknowledged, and whose number is not used again.
+            for number in next + count..next + count + dice.below(3) {
+                log.wal.append(&[record(number)]).unwrap();
+            }
+            next += count + 3;
+            drop(log);
+            if dice.below(2) == 0 {
+                disk.crash();
+            }
+            if dice.below(3) == 0 && !positions.is_empty() {
+                let victim = dice.below(positions.len() as u64) as usize;
+                let at = u64::from(positions[victim].offset) + dice.below(positions[victim].len.into());
+                disk.flip_bit(&segment_path(positions[victim].segment), at, dice.below(8) as u8);
+                // Every record is a block of its own here, so exactly those before it are left.
+                expected.truncate(victim);
+                damaged = true;
+            }
+        }
+    }
+}

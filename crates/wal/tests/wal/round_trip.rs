@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use thalweg_types::GroupId;
-use thalweg_wal::{AppendError, Disk, Kind, Record, SimDisk, Verdict};
+use thalweg_wal::{AppendError, Disk, Kind, RealDisk, Record, SimDisk, Verdict, Wal};
 
 use crate::support::{DIR, SEGMENT_BYTES, fill, open, record, records};
 
@@ -90,4 +92,23 @@ fn an_empty_log_restarts_without_using_up_segments() {
         assert!(files.iter().filter(|name| name.starts_with("wal-")).count() <= 2, "{files:?}");
         assert_eq!(log.wal.bytes_in_use(), 0);
     }
+}
+
+#[test]
+fn the_log_works_on_a_real_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = thalweg_wal::Options { dir: dir.path().join("wal"), ..crate::support::options() };
+    let mut replayed = Vec::new();
+    for start in 0..4 {
+        replayed.clear();
+        let mut keep = |record, _| replayed.push(record);
+        let (mut wal, recovery) = Wal::open(Arc::new(RealDisk), options.clone(), &mut keep).unwrap();
+        assert_eq!(recovery.verdict, Verdict::Clean);
+        fill(&mut wal, start * 50..(start + 1) * 50);
+        // Half of the starts follow a close, the others a kill.
+        if start % 2 == 0 {
+            wal.close().unwrap();
+        }
+    }
+    assert_eq!(replayed, records(0..150));
 }
