@@ -62,6 +62,8 @@ pub(crate) struct Inner {
     pub(crate) drop_below: bool,
     /// Destructions that are not durable yet: until they are, the record store must not change.
     pub(crate) pending_destroys: u32,
+    /// Truncations that are not durable yet: until they are, what they withdrew must stay on disk.
+    pub(crate) pending_truncates: u32,
     /// The record store may still have an earlier life, which is durably over.
     pub(crate) drop_group: bool,
     /// Entries in the record store, with those that are trimmed but not dropped.
@@ -164,6 +166,7 @@ impl Inner {
         *self = Inner {
             life: self.life + 1,
             pending_destroys: self.pending_destroys + 1,
+            pending_truncates: self.pending_truncates,
             drop_group: self.drop_group,
             stored_before: self.stored_before + self.stored,
             refused_through: self.refused_through,
@@ -172,10 +175,22 @@ impl Inner {
         };
     }
 
-    /// A destruction became durable, or failed.
+    /// A destruction was answered. If it failed, the group may come back with the next start.
     pub(crate) fn destroyed(&mut self, durable: bool) {
-        self.pending_destroys -= 1;
-        self.drop_group |= durable;
+        if durable {
+            self.pending_destroys -= 1;
+            self.drop_group = true;
+        }
+    }
+
+    /// A truncation was answered. If it failed, what it withdrew may come back with the next start.
+    pub(crate) fn truncated(&mut self, durable: bool) {
+        self.pending_truncates -= u32::from(durable);
+    }
+
+    /// Whether memory is ahead of the disk in a way that forbids releasing segments.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.pending_destroys > 0 || self.pending_truncates > 0
     }
 
     fn counts(&self) -> (u64, u64, u64) {

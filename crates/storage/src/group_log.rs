@@ -133,7 +133,15 @@ impl GroupLog {
             let (group, applied) = (self.group.id, applied_end - 1);
             return self.shared.answer(Err(StorageError::Applied { group, index, applied }), done);
         }
-        self.mark(Kind::Truncate, index, 0, Bytes::new(), done, |inner, _| inner.truncate(index.saturating_add(1)));
+        let group = self.group.clone();
+        let done: Done = Box::new(move |result| {
+            group.update(|inner| inner.truncated(result.is_ok()));
+            done(result);
+        });
+        self.mark(Kind::Truncate, index, 0, Bytes::new(), done, |inner, _| {
+            inner.truncate(index.saturating_add(1));
+            inner.pending_truncates += 1;
+        });
     }
 
     /// Ends the retention of everything up to `index`, whose term is `term`: unreadable at once,

@@ -246,10 +246,10 @@ fn stage_repairs(shared: &Shared, group: &Group) -> Result<Vec<Done>, StoreError
 
 /// Frees the segments that nobody needs any more.
 fn release(shared: &Shared, groups: &[Arc<Group>], floor: u64) {
-    // A destruction that is not durable yet keeps everything: its group may come back.
+    // What a call withdrew stays until that call is durable: it may come back.
     let needed = |group: &Arc<Group>| {
         let inner = group.lock();
-        if inner.pending_destroys > 0 { Some(0) } else { inner.log.oldest_segment() }
+        if inner.is_ahead() { Some(0) } else { inner.log.oldest_segment() }
     };
     let lowest = groups.iter().filter_map(needed).min().unwrap_or(floor).min(floor);
     if let Some(wal) = shared.wal.lock().as_mut() {

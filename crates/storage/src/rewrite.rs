@@ -49,7 +49,7 @@ fn copy(shared: &Shared, group: &Arc<Group>, from: u64, to: u64) {
     }
     let refused = group.update(|inner| {
         // Whatever changed in between will be looked at in the next round.
-        if inner.log.moved_end() != from || inner.log.end() != to || inner.pending_destroys > 0 {
+        if inner.log.moved_end() != from || inner.log.end() != to || inner.is_ahead() {
             return None;
         }
         let stamped = |entry: LogEntry| {

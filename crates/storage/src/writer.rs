@@ -61,19 +61,15 @@ pub(crate) fn run_once(shared: &Shared, wait: Duration) -> bool {
     if items.is_empty() {
         return false;
     }
-    let (items, refused) = admit(shared, items);
-    let outcome = write(shared, &items);
-    let mut answers: Vec<(usize, Item, Result<(), StorageError>)> =
-        refused.into_iter().map(|(at, item, error)| (at, item, Err(error))).collect();
-    answers.extend(items.into_iter().map(|(at, item)| {
-        let answer = match &item.work {
-            Work::Answer(result) => result.clone(),
-            _ => outcome.clone(),
-        };
+    let (items, mut answered) = admit(shared, items);
+    let (items, refused) = write_or_refuse(shared, items);
+    answered.extend(refused);
+    answered.extend(items.into_iter().map(|(at, item)| {
+        let answer = if let Work::Answer(result) = &item.work { result.clone() } else { Ok(()) };
         (at, item, answer)
     }));
-    answers.sort_by_key(|(at, ..)| *at);
-    answers.into_iter().for_each(|(_, item, answer)| (item.done)(answer));
+    answered.sort_by_key(|(at, ..)| *at);
+    answered.into_iter().for_each(|(_, item, answer)| (item.done)(answer));
     shared.cache.evict();
     if shared.wants_move() {
         shared.mover.call();
@@ -81,22 +77,42 @@ pub(crate) fn run_once(shared: &Shared, wait: Duration) -> bool {
     true
 }
 
+/// Items with their place in the batch.
 type Numbered = Vec<(usize, Item)>;
-type Refused = Vec<(usize, Item, StorageError)>;
+type Answered = Vec<(usize, Item, Result<(), StorageError>)>;
 
 /// Takes out appends that follow a refused one: memory has forgotten them already.
-fn admit(shared: &Shared, items: Vec<Item>) -> (Numbered, Refused) {
+fn admit(shared: &Shared, items: Vec<Item>) -> (Numbered, Answered) {
     let (mut admitted, mut refused) = (Vec::with_capacity(items.len()), Vec::new());
+    let failure = shared.failure();
     for (at, item) in items.into_iter().enumerate() {
-        match gap(&item.work) {
-            Some(error) => refused.push((at, item, error)),
+        match gap(&item.work).or_else(|| failure.clone()) {
+            Some(error) => refused.push((at, item, Err(error))),
             None => admitted.push((at, item)),
         }
     }
-    if let Some(failure) = shared.failure() {
-        refused.extend(admitted.drain(..).map(|(at, item)| (at, item, failure.clone())));
-    }
     (admitted, refused)
+}
+
+/// Writes the items. When there is no space for all, votes and the like are written alone.
+fn write_or_refuse(shared: &Shared, items: Numbered) -> (Numbered, Answered) {
+    let refuse = |items: Numbered, error: &StorageError| {
+        items.into_iter().map(|(at, item)| (at, item, Err(error.clone()))).collect::<Answered>()
+    };
+    let Err(error) = write(shared, &items) else { return (items, Vec::new()) };
+    if !matches!(error, StorageError::Full { .. }) {
+        return (Vec::new(), refuse(items, &error));
+    }
+    let (marks, appends): (Numbered, Numbered) =
+        items.into_iter().partition(|(_, item)| matches!(item.work, Work::Mark(_) | Work::Answer(_)));
+    let mut refused = refuse(appends, &error);
+    match write(shared, &marks) {
+        Ok(()) => (marks, refused),
+        Err(error) => {
+            refused.extend(refuse(marks, &error));
+            (Vec::new(), refused)
+        }
+    }
 }
 
 fn gap(work: &Work) -> Option<StorageError> {

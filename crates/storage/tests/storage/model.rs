@@ -207,6 +207,7 @@ impl World {
             Op::Applied { group, upto } => self.apply(group, upto),
             Op::Vote { group } => self.vote(group),
             Op::Destroy { group } => self.destroy(group),
+            Op::Read { .. } if self.power_is_off => {}
             Op::Read { group, from, page_bytes } => self.read(group, from, page_bytes),
             Op::Write => self.write(),
             Op::Move => drop(self.node().log.run_mover_once()),
