@@ -28,6 +28,8 @@ mod append;
 mod backoff;
 mod pool;
 mod random;
+#[cfg(test)]
+mod testing;
 
 pub use append::AppendError;
 pub use call::CallError;

@@ -5,8 +5,8 @@
 //!     ▲                 (io)     (pure)      (pure)             (io)                 │
 //!     └── Delivery ◄──────────── answers, losses, routing images, time ◄─────────────┘
 //! ```
-//! Holds: records of one partition key that are sent one after another keep their order, through
-//! failures, failovers and reshards; with idempotence (the default) no record is written twice;
+//! Holds: acknowledged records of one partition key lie in the order in which they were sent,
+//! through failures, failovers and reshards; with idempotence (the default) no record is written twice;
 //! a failure says whether its record may have been written all the same. Decisions are made by
 //! [`state`] and [`lane`], which do no I/O; a broken rule is found there.
 

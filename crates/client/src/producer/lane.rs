@@ -56,7 +56,6 @@ pub(super) struct Lane {
     pub(super) turn: usize,
     identity: ProducerId,
     next_sequence: u64,
-    renew: bool,
     unacked: VecDeque<Batch>,
     queue: VecDeque<Pending>,
     queued_bytes: usize,
@@ -77,7 +76,6 @@ impl Lane {
             turn: 0,
             identity,
             next_sequence: 1,
-            renew: false,
             unacked: VecDeque::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -104,12 +102,7 @@ impl Lane {
     }
 
     /// Chooses the batch to send now, packing a new one where that is due.
-    pub(super) fn next_batch(
-        &mut self,
-        now: Instant,
-        limits: &Limits,
-        fresh: impl FnOnce() -> ProducerId,
-    ) -> Option<usize> {
+    pub(super) fn next_batch(&mut self, now: Instant, limits: &Limits) -> Option<usize> {
         let limit = if self.pipelining { limits.in_flight } else { 1 };
         if now < self.resume_at || self.in_flight() >= limit {
             return None;
@@ -123,7 +116,7 @@ impl Lane {
         let next = self.unacked.iter().position(|batch| batch.is_waiting() && (open || batch.tainted));
         match next {
             Some(at) => self.unacked.range(at..).all(Batch::is_waiting).then_some(at),
-            None if open && self.may_pack(limits) => self.pack(limits, fresh),
+            None if open && self.may_pack(limits) => self.pack(limits),
             None => None,
         }
     }
@@ -133,16 +126,11 @@ impl Lane {
     fn may_pack(&self, limits: &Limits) -> bool {
         let idle = self.unacked.is_empty();
         let full = self.queued_bytes >= limits.batch_bytes || self.queue.len() >= limits.batch_records;
-        idle || (full && !self.renew)
+        idle || full
     }
 
-    fn pack(&mut self, limits: &Limits, fresh: impl FnOnce() -> ProducerId) -> Option<usize> {
+    fn pack(&mut self, limits: &Limits) -> Option<usize> {
         let mut batch = pack(&mut self.queue, &mut self.queued_bytes, limits)?;
-        if self.renew {
-            self.identity = fresh();
-            self.next_sequence = 1;
-            self.renew = false;
-        }
         batch.sequence = self.next_sequence;
         self.next_sequence += 1;
         self.unacked.push_back(batch);
@@ -198,8 +186,8 @@ impl Lane {
                 batch.tainted = true;
                 self.pause(now);
             }
-            Meaning::Unknown | Meaning::Forgotten => self.give_up(at, &unknown(&self.last_error), false),
-            Meaning::Refused => self.give_up(at, &error, true),
+            Meaning::Unknown | Meaning::Forgotten => self.give_up(at, &unknown(&self.last_error)),
+            Meaning::Refused => self.give_up(at, &error),
         }
     }
 
@@ -211,7 +199,7 @@ impl Lane {
         let batch = &mut self.unacked[at];
         batch.flight = Flight::Waiting;
         if sent && !limits.idempotent {
-            self.give_up(at, &unknown(why), false);
+            self.give_up(at, &unknown(why));
         } else {
             batch.tainted |= sent;
         }
@@ -255,10 +243,9 @@ impl Lane {
     /// is sent again under a new id; otherwise that could write the batch twice.
     fn forgotten_by_shard(&mut self, at: usize, now: Instant, fresh: impl FnOnce() -> ProducerId) {
         if self.unacked[at].tainted {
-            return self.give_up(at, &unknown("the shard no longer remembers this producer"), true);
+            return self.give_up(at, &unknown("the shard no longer remembers this producer"));
         }
         self.identity = fresh();
-        self.renew = false;
         for (sequence, batch) in (1..).zip(&mut self.unacked) {
             batch.sequence = sequence;
             batch.tainted = false;
@@ -267,12 +254,11 @@ impl Lane {
         self.pause(now);
     }
 
-    fn give_up(&mut self, at: usize, error: &ProduceError, gap: bool) {
+    /// Should the shard never have seen it, the next one leaves a gap: see `forgotten_by_shard`.
+    fn give_up(&mut self, at: usize, error: &ProduceError) {
         if let Some(batch) = self.unacked.remove(at) {
             batch.fail(error);
         }
-        // The shard may never see this sequence: what comes next begins a new one.
-        self.renew |= gap;
     }
 
     fn any_tainted(&self) -> bool {

@@ -249,9 +249,8 @@ impl State {
 
     fn send_due(&mut self, shard: ShardId, now: Instant) {
         while let Some(address) = self.target(shard, now) {
-            let random = &mut self.random;
             let Some(lane) = self.lanes.get_mut(&shard) else { return };
-            let Some(at) = lane.next_batch(now, &self.limits, || ProducerId(random.random())) else { return };
+            let Some(at) = lane.next_batch(now, &self.limits) else { return };
             let request = self.next_request;
             self.next_request += 1;
             let attempt = lane.send(at, request, now, &self.limits);

@@ -1,38 +1,7 @@
-use thalweg_types::{HashRange, SequenceNumber, UnixMillis};
+use thalweg_types::HashRange;
 
 use super::*;
-
-fn shard(id: u32, range: HashRange, parents: &[u32], closed: bool) -> ShardDescription {
-    let start = SequenceNumber::shard_start(UnixMillis(1_000), ShardId(id));
-    ShardDescription {
-        id: ShardId(id),
-        range,
-        parent: parents.first().map(|id| ShardId(*id)),
-        adjacent_parent: parents.get(1).map(|id| ShardId(*id)),
-        starting: start,
-        ending: closed.then_some(start),
-        created: UnixMillis(1_000),
-        closed: closed.then_some(UnixMillis(2_000)),
-        replicas: vec![NodeId(1), NodeId(2)],
-        leader: Some(NodeId(1)),
-    }
-}
-
-fn image(revision: u64, shards: Vec<ShardDescription>) -> Image {
-    let stream = StreamDescription {
-        name: "s".parse().unwrap(),
-        id: StreamId(7),
-        status: v1::StreamStatus::Active,
-        open_shard_count: 1,
-        retention_hours: 24,
-        replication: 2,
-        durability: v1::Durability::Fsync,
-        record_bytes_max: 1 << 20,
-        created: UnixMillis(1_000),
-    };
-    let nodes = (1..=3).map(|id| (NodeId(id), format!("n{id}:1"))).collect();
-    Image::new(revision, stream, shards, nodes)
-}
+use crate::testing::{image, shard};
 
 #[test]
 fn keys_go_to_the_open_shard_whose_range_holds_them() {

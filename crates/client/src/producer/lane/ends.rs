@@ -23,7 +23,7 @@ impl Lane {
             let batch = &self.unacked[at];
             let doubtful = batch.tainted || !batch.is_waiting();
             let error = if doubtful { unknown(&self.last_error) } else { self.overdue(limits) };
-            self.give_up(at, &error, true);
+            self.give_up(at, &error);
         }
         while self.queue.front().is_some_and(|pending| pending.ticket.deadline <= now) {
             let error = self.overdue(limits);
@@ -65,7 +65,7 @@ impl Lane {
     /// Gives up the batches in doubt, whose shard can no longer be asked.
     pub(in crate::producer) fn give_up_doubtful(&mut self) {
         while let Some(at) = self.unacked.iter().position(|batch| batch.tainted) {
-            self.give_up(at, &unknown("the shard is gone"), true);
+            self.give_up(at, &unknown("the shard is gone"));
         }
     }
 }
