@@ -240,10 +240,10 @@ fn segments_that_damage_cut_off_are_kept_for_a_person_until_it_is_cleared() {
     let names = |disk: &SimDisk| disk.list(std::path::Path::new(crate::support::DIR)).unwrap();
     let (whole, positions) = closed_log();
     let newest = positions.last().unwrap().segment;
-    for broken in 1..newest {
-        // The header page: nothing of the segment, and nothing after it, counts any more.
+    // A bad header, or a bad first block: nothing of the segment and after it counts any more.
+    for (broken, at) in (2..newest).flat_map(|segment| [(segment, 20), (segment, 4096 + 20)]) {
         let disk = whole.fork();
-        disk.flip_bit(&segment_path(broken), 20, 1);
+        disk.flip_bit(&segment_path(broken), at, 1);
         drop(open(&disk));
         let mut log = open(&disk);
         let lost = names(&disk).iter().filter(|name| name.starts_with("lost-")).count() as u64;
