@@ -15,7 +15,7 @@
 //! bytes behind the end never count again: the next segment's header names the end.
 //!
 //! After damage the log goes on in a fresh segment behind the prefix. The fence keeps repeating
-//! the verdict until the owner has everything back ([`crate::Wal::clear_damage`]).
+//! the verdict until the owner has taken note ([`crate::Wal::clear_damage`]).
 
 mod chain;
 mod walk;
@@ -227,9 +227,6 @@ fn go_on(
         slot.damage.is_some() && *segment >= prefix.first && !replaced
     };
     tidy(&files, listing, &prefix, cut_off, &mut spares).map_err(during(&files, "tidying"))?;
-    if slot.damage.is_none() {
-        files.remove_lost(&listing.lost).map_err(during(&files, "tidying"))?;
-    }
 
     let open = Arc::new(OpenSegments::default());
     let mut used: BTreeMap<u64, u64> = prefix.live.iter().map(|live| (live.segment, live.used_bytes)).collect();

@@ -4,7 +4,7 @@
 //! fence                     see `fence`
 //! wal-0000000000000007.seg  segment 7, in use; its header is intact from the moment it has the name
 //! spare-0000000000000003.seg a file to become a segment; contents mean nothing
-//! lost-0000000000000005.seg  cut off by damage, kept until the owner has healed
+//! lost-0000000000000005.seg  cut off by damage, kept until the owner discards it
 //! ```
 //! A segment is made as a spare: allocated, given its header, synced, and only then renamed.
 

@@ -226,14 +226,20 @@ impl Wal {
         tidied.map_err(|source| ReleaseError::Tidy { source })
     }
 
-    /// Forgets damage that an earlier start reported: the owner has everything back.
+    /// Ends the repetition of damage that a start reported: the owner has everything back, or has
+    /// durably noted for itself what may be missing.
     pub fn clear_damage(&mut self) -> Result<(), FenceError> {
         self.check().map_err(|reason| FenceError::Failed { reason })?;
         self.damage = None;
-        self.write_fence()?;
-        // What cannot be removed now is tried again at the next start.
-        let _ = self.files.list().and_then(|listing| self.files.remove_lost(&listing.lost));
-        Ok(())
+        self.write_fence()
+    }
+
+    /// Removes the segments that damage cut off (`lost-*.seg`) and returns how many there were.
+    /// Nothing else ever does: they may hold the last copy of something.
+    pub fn discard_lost(&mut self) -> io::Result<usize> {
+        let lost = self.files.list()?.lost;
+        self.files.remove_lost(&lost)?;
+        Ok(lost.len())
     }
 
     /// Syncs and writes the fence exactly, into both slots.
