@@ -1,0 +1,19 @@
+//! Appending to a shard: admission, order, duplicates, and the wait for the commit.
+//!
+//! ```text
+//! submit ─► parse ─► admission ─► [order lock: judge ─► stamp ─► propose] ─► Ticket
+//!             pure rules            InFlight + applied state               └─► outcome
+//! ```
+//! Holds: batches of a shard are proposed in the order in which `submit` was called. A batch with
+//! a producer tag is proposed at most once at a time: a retry of one that is on its way shares
+//! its outcome. What a leader lets through by mistake, `state::ShardState::apply` still voids.
+
+mod admission;
+mod appender;
+mod error;
+mod in_flight;
+
+pub(crate) use admission::admit;
+pub use appender::Ticket;
+pub(crate) use appender::{Appender, NodeLimits};
+pub use error::{AppendError, Appended};

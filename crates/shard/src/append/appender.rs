@@ -1,0 +1,340 @@
+//! The one ordered queue into a shard, and tickets for what is on its way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use thalweg_raft::{Group, GroupStatus, Payload, Proposal, ProposeError};
+use thalweg_types::{Clock, NodeId, RecordBatch, UnixMillis};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+
+use super::in_flight::{InFlight, Judgement, Receipt};
+use super::{AppendError, Appended, admit};
+use crate::command::{Command, EntryFacts, ProducerTag};
+use crate::machine::SharedState;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::spec::ReplicaSpec;
+use crate::state::Outcome;
+
+/// What all shards of a node share: bounds, clock, counters.
+pub(crate) struct NodeLimits {
+    pub(crate) options: Options,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    in_flight: Arc<Semaphore>,
+}
+
+impl NodeLimits {
+    pub(crate) fn new(options: Options, clock: Arc<dyn Clock>) -> Arc<NodeLimits> {
+        let in_flight = Arc::new(Semaphore::new(options.node_in_flight_bytes_max));
+        Arc::new(NodeLimits { options, clock, metrics: Arc::default(), in_flight })
+    }
+}
+
+/// A batch that is on its way, or whose outcome was known at once.
+#[derive(Debug)]
+pub struct Ticket {
+    receipt: Receipt,
+    duplicate: bool,
+}
+
+impl Ticket {
+    fn known(appended: Appended) -> Ticket {
+        Ticket { receipt: watch::channel(Some(Ok(appended))).1, duplicate: true }
+    }
+
+    /// Waits until the batch is durable, or refused, or `patience` ends.
+    pub async fn outcome(mut self, patience: Duration) -> Result<Appended, AppendError> {
+        let known = tokio::time::timeout(patience, self.receipt.wait_for(Option::is_some)).await;
+        let outcome = known.map_err(|_| AppendError::Timeout { waited: patience })?;
+        let lost = || AppendError::OutcomeUnknown { reason: "the replica stopped".to_owned() };
+        let appended = outcome.map_err(|_| lost())?.clone().ok_or_else(lost)??;
+        Ok(Appended { duplicate: appended.duplicate || self.duplicate, ..appended })
+    }
+}
+
+/// Bytes on their way, given back on drop.
+struct Permits(#[allow(dead_code, reason = "held, not read")] [OwnedSemaphorePermit; 2]);
+
+/// Takes batches into one shard. Locks are taken in the order `order`, `in_flight`, `state`.
+pub(crate) struct Appender {
+    node_id: NodeId,
+    group: Group,
+    status: watch::Receiver<GroupStatus>,
+    spec: watch::Receiver<Arc<ReplicaSpec>>,
+    state: Arc<SharedState>,
+    node: Arc<NodeLimits>,
+    bytes: Arc<Semaphore>,
+    order: tokio::sync::Mutex<()>,
+    in_flight: Arc<Mutex<InFlight>>,
+}
+
+impl Appender {
+    pub(crate) fn new(
+        node_id: NodeId,
+        group: Group,
+        spec: watch::Receiver<Arc<ReplicaSpec>>,
+        state: Arc<SharedState>,
+        node: Arc<NodeLimits>,
+    ) -> Appender {
+        let bytes = Arc::new(Semaphore::new(node.options.shard_in_flight_bytes_max));
+        let status = group.status();
+        let (order, in_flight) = Default::default();
+        Appender { node_id, group, status, spec, state, node, bytes, order, in_flight }
+    }
+
+    /// Puts a batch into the shard's queue. Batches submitted one after the other keep that order.
+    pub(crate) async fn submit(&self, batch: Bytes, tag: Option<ProducerTag>) -> Result<Ticket, AppendError> {
+        let batch = RecordBatch::parse(batch)?;
+        admit(&batch, &self.spec.borrow())?;
+        let _order = self.order.lock().await;
+        let submitted = self.submit_in_order(batch, tag).await;
+        if let (Err(error), Some(tag)) = (&submitted, tag)
+            && !matches!(error, AppendError::OutOfOrder { .. } | AppendError::TooOld { .. } | AppendError::Closed)
+        {
+            let mut in_flight = self.in_flight.lock();
+            self.state.with(|state| in_flight.note_refusal(tag, state));
+        }
+        submitted
+    }
+
+    async fn submit_in_order(&self, batch: RecordBatch, tag: Option<ProducerTag>) -> Result<Ticket, AppendError> {
+        if let Some(ticket) = self.answer_if_sealed(tag)? {
+            return Ok(ticket);
+        }
+        self.wait_until_open().await?;
+        self.wait_while_taking_over().await;
+        let term = self.leading_term()?;
+        match self.judge(term, tag) {
+            Judgement::Attach(receipt) => return Ok(Ticket { receipt, duplicate: true }),
+            Judgement::Answer(outcome) => return self.settle(outcome, None, tag).map(Ticket::known),
+            Judgement::Propose if self.in_flight.lock().sealing() => return Err(AppendError::Closed),
+            Judgement::Propose => {}
+        }
+        let permits = self.take_room(batch.bytes().len())?;
+        self.propose(term, batch, tag, permits).await
+    }
+
+    /// A sealed shard takes nothing, and any replica that knows of the seal may say so: all that
+    /// was ever taken lies before it.
+    fn answer_if_sealed(&self, tag: Option<ProducerTag>) -> Result<Option<Ticket>, AppendError> {
+        let verdict = self.state.with(|state| state.sealed().map(|_| tag.map(|tag| state.judge(tag))));
+        let Some(verdict) = verdict else { return Ok(None) };
+        match verdict.map(Outcome::of) {
+            Some(outcome @ (Outcome::Duplicate(_) | Outcome::Forgotten)) => {
+                self.settle(outcome, None, tag).map(|appended| Some(Ticket::known(appended)))
+            }
+            _ => Err(AppendError::Closed),
+        }
+    }
+
+    /// The catalog's word that a shard is open reaches its leader and its writers independently;
+    /// writers that are early wait, in order, for a moment.
+    async fn wait_until_open(&self) -> Result<(), AppendError> {
+        if self.spec.borrow().takes_appends() {
+            return Ok(());
+        }
+        let (mut spec, mut status) = (self.spec.clone(), self.status.clone());
+        let opened = async {
+            tokio::select! {
+                _ = spec.wait_for(|spec| spec.takes_appends() || spec.closed) => {}
+                _ = status.wait_for(|status| !status.leading) => {}
+            }
+        };
+        let waited = tokio::time::timeout(self.node.options.opening_wait_max, opened).await;
+        let spec = self.spec.borrow();
+        match waited {
+            _ if spec.takes_appends() => Ok(()),
+            Ok(()) if spec.closed => Err(AppendError::Closed),
+            Ok(()) => self.leading_term().map(|_| ()),
+            Err(_) => Err(AppendError::Unavailable { reason: "it is not open for writes yet".to_owned() }),
+        }
+    }
+
+    /// A leader just elected judges batches once it has applied all that was before it.
+    async fn wait_while_taking_over(&self) {
+        let me = self.node_id;
+        let mut status = self.status.clone();
+        let settled = status.wait_for(|status| status.leading || status.leader != Some(me));
+        let _ = tokio::time::timeout(self.node.options.opening_wait_max, settled).await;
+    }
+
+    fn leading_term(&self) -> Result<u64, AppendError> {
+        let status = self.status.borrow();
+        match status.leading {
+            true => Ok(status.term),
+            false if status.leader == Some(self.node_id) => {
+                Err(AppendError::Unavailable { reason: "its new leader is still taking over".to_owned() })
+            }
+            false => Err(AppendError::NotLeader { leader: status.leader }),
+        }
+    }
+
+    fn judge(&self, term: u64, tag: Option<ProducerTag>) -> Judgement {
+        let mut in_flight = self.in_flight.lock();
+        in_flight.enter_term(term);
+        tag.map_or(Judgement::Propose, |tag| self.state.with(|state| in_flight.judge(tag, state)))
+    }
+
+    fn take_room(&self, bytes: usize) -> Result<Permits, AppendError> {
+        let options = &self.node.options;
+        let take = |from: &Arc<Semaphore>, scope, limit_bytes| {
+            let taken = from.clone().try_acquire_many_owned(bytes as u32);
+            taken.map_err(|_| AppendError::Throttled { scope, limit_bytes })
+        };
+        let shard = take(&self.bytes, "the shard", options.shard_in_flight_bytes_max)?;
+        Ok(Permits([shard, take(&self.node.in_flight, "the node", options.node_in_flight_bytes_max)?]))
+    }
+
+    async fn propose(
+        &self,
+        term: u64,
+        batch: RecordBatch,
+        tag: Option<ProducerTag>,
+        permits: Permits,
+    ) -> Result<Ticket, AppendError> {
+        let record_count = batch.record_count() as u32;
+        let (sender, receipt) = watch::channel(None);
+        let now = self.node.clock.now();
+        let arrived = {
+            let mut in_flight = self.in_flight.lock();
+            if let Some(tag) = tag {
+                in_flight.insert(tag, receipt.clone());
+            }
+            self.state.with(|state| in_flight.stamp(now, state))
+        };
+        let head = Command::Append { arrived, record_count, tag }.encode();
+        let entry = OnItsWay {
+            term,
+            tag,
+            facts: EntryFacts { index: 0, arrived, record_count },
+            bytes: batch.bytes().len(),
+            since: Instant::now(),
+            applied: self.group.applied(),
+            in_flight: self.in_flight.clone(),
+            sender,
+            _permits: permits,
+        };
+        let proposal = self.group.propose(Payload { head, body: batch.bytes().clone() }).await.map_err(unproposed)?;
+        let (spec, metrics) = (self.spec.borrow().clone(), self.node.metrics.clone());
+        tokio::spawn(entry.follow(proposal, spec, metrics));
+        Ok(Ticket { receipt, duplicate: false })
+    }
+
+    fn settle(
+        &self,
+        outcome: Outcome,
+        facts: Option<EntryFacts>,
+        tag: Option<ProducerTag>,
+    ) -> Result<Appended, AppendError> {
+        settle(outcome, facts, tag, &self.spec.borrow())
+    }
+
+    /// Proposes the end of the shard. From here on nothing is queued behind it.
+    pub(crate) async fn seal(&self, reshard: u64) -> Result<(), AppendError> {
+        let (term, proposal) = {
+            let _order = self.order.lock().await;
+            if self.state.with(|state| state.sealed().is_some()) {
+                return Ok(());
+            }
+            let term = self.leading_term()?;
+            let head = Command::Seal { reshard, at: self.start_sealing(term) }.encode();
+            (term, self.group.propose(Payload { head, body: Bytes::new() }).await)
+        };
+        let sealed = match proposal {
+            Ok(proposal) => proposal.outcome().await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        if sealed.is_err() {
+            self.in_flight.lock().set_sealing(term, false);
+        }
+        sealed.map_err(unproposed)
+    }
+
+    fn start_sealing(&self, term: u64) -> UnixMillis {
+        let mut in_flight = self.in_flight.lock();
+        in_flight.enter_term(term);
+        in_flight.set_sealing(term, true);
+        self.state.with(|state| in_flight.stamp(self.node.clock.now(), state))
+    }
+}
+
+/// A batch between proposal and outcome. Whoever waits is told when this goes away, however it does.
+struct OnItsWay {
+    term: u64,
+    tag: Option<ProducerTag>,
+    facts: EntryFacts,
+    bytes: usize,
+    since: Instant,
+    applied: watch::Receiver<u64>,
+    in_flight: Arc<Mutex<InFlight>>,
+    sender: watch::Sender<Option<Result<Appended, AppendError>>>,
+    _permits: Permits,
+}
+
+impl OnItsWay {
+    async fn follow(mut self, proposal: Proposal, spec: Arc<ReplicaSpec>, metrics: Arc<Metrics>) {
+        let outcome = match proposal.outcome().await {
+            Ok(applied) => {
+                self.facts.index = applied.index;
+                // Readers go by the applied index: who was told of a write must be able to read it.
+                let _ = self.applied.wait_for(|index| *index >= applied.index).await;
+                settle(Outcome::decode(&applied.response), Some(self.facts), self.tag, &spec)
+            }
+            Err(error) => Err(unproposed(error)),
+        };
+        if outcome.is_ok() {
+            metrics.append_records.add(u64::from(self.facts.record_count));
+            metrics.append_bytes.add(self.bytes as u64);
+            metrics.commit_latency.record(self.since.elapsed());
+        }
+        self.sender.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        if let Some(tag) = self.tag {
+            self.in_flight.lock().remove(self.term, tag);
+        }
+    }
+}
+
+/// What applying an append means to its caller. `facts` are the entry's own, if it was proposed.
+fn settle(
+    outcome: Outcome,
+    facts: Option<EntryFacts>,
+    tag: Option<ProducerTag>,
+    spec: &ReplicaSpec,
+) -> Result<Appended, AppendError> {
+    let sequence = tag.map_or(0, |tag| tag.sequence);
+    let appended = |facts: EntryFacts, duplicate| Appended {
+        first: spec.sequence_number(facts, 0),
+        record_count: facts.record_count,
+        arrived: facts.arrived,
+        duplicate,
+    };
+    let unavailable = |reason: &str| Err(AppendError::Unavailable { reason: reason.to_owned() });
+    match (outcome, facts) {
+        (Outcome::Done, Some(facts)) => Ok(appended(facts, false)),
+        (Outcome::Done, None) => unavailable("it gave no answer"),
+        (Outcome::Duplicate(original), _) => Ok(appended(original, true)),
+        (Outcome::Closed, _) => Err(AppendError::Closed),
+        (Outcome::Gap { expected }, _) => Err(AppendError::OutOfOrder { sequence, expected }),
+        (Outcome::Forgotten, _) => Err(AppendError::TooOld { sequence }),
+        (Outcome::Stale, _) => unavailable("its leader was just being replaced"),
+        (Outcome::NotUnderstood, _) => unavailable("a replica did not understand the command"),
+    }
+}
+
+fn unproposed(error: ProposeError) -> AppendError {
+    match error {
+        ProposeError::NotLeader { leader } => AppendError::NotLeader { leader },
+        ProposeError::Unavailable { reason } => AppendError::Unavailable { reason },
+        ProposeError::DiskFull => AppendError::DiskFull,
+        ProposeError::OutcomeUnknown { reason } => AppendError::OutcomeUnknown { reason },
+    }
+}

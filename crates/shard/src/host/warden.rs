@@ -1,0 +1,92 @@
+//! One task a replica: reports what changes and does the leader's duties. Sleeps without a timer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::Host;
+use super::duties::{self, Kind};
+use crate::replica::Replica;
+
+/// A failing duty rests at most this many sweeps before it is tried again.
+const REST_SWEEPS_MAX: u32 = 32;
+
+/// A kind of duty that failed lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rest {
+    /// Pokes to sit out.
+    sweeps_left: u32,
+    failures: u32,
+}
+
+#[derive(Default)]
+struct Duties {
+    running: JoinSet<(Kind, Result<(), String>)>,
+    busy: Vec<Kind>,
+    rests: BTreeMap<Kind, Rest>,
+}
+
+pub(super) async fn run(host: Arc<Host>, replica: Arc<Replica>) {
+    let (mut status, mut spec) = (replica.group().status(), replica.spec_changes());
+    let (mut landmarks, mut gone) = (replica.state().landmarks(), replica.gone());
+    let mut duties = Duties::default();
+    loop {
+        status.mark_unchanged();
+        spec.mark_unchanged();
+        landmarks.mark_unchanged();
+        host.observe(&replica);
+        duties.start_due(&host, &replica);
+        tokio::select! {
+            _ = gone.wait_for(|gone| *gone) => return,
+            changed = status.changed() => match changed {
+                // A seal that failed with its leader is the next leader's first duty.
+                Ok(()) => duties.rests.remove(&Kind::Seal).map_or((), |_| ()),
+                Err(_) => return,
+            },
+            _ = spec.changed() => duties.rests.clear(),
+            _ = landmarks.changed() => {}
+            () = replica.poke.notified() => duties.rest_one_sweep(),
+            Some(done) = duties.running.join_next() => duties.finish(&replica, done),
+        }
+    }
+}
+
+impl Duties {
+    fn start_due(&mut self, host: &Host, replica: &Arc<Replica>) {
+        let sealed = replica.state().with(|state| state.sealed().is_some());
+        let due = duties::due(replica.node_id(), &replica.status(), &replica.spec(), sealed);
+        replica.want_poke(!due.is_empty());
+        self.rests.retain(|kind, _| due.iter().any(|duty| duty.kind() == *kind));
+        for duty in due {
+            let kind = duty.kind();
+            let rests = self.rests.get(&kind).is_some_and(|rest| rest.sweeps_left > 0);
+            if !rests && !self.busy.contains(&kind) {
+                self.busy.push(kind);
+                let performed = duties::perform(replica.clone(), duty, host.changes.clone());
+                self.running.spawn(async move { (kind, performed.await) });
+            }
+        }
+    }
+
+    fn rest_one_sweep(&mut self) {
+        self.rests.values_mut().for_each(|rest| rest.sweeps_left = rest.sweeps_left.saturating_sub(1));
+    }
+
+    fn finish(&mut self, replica: &Replica, done: Result<(Kind, Result<(), String>), tokio::task::JoinError>) {
+        let Ok((kind, result)) = done else {
+            tracing::error!(group = %replica.group().id(), "a duty panicked");
+            self.busy.clear();
+            return;
+        };
+        self.busy.retain(|other| *other != kind);
+        let Err(why) = result else {
+            self.rests.remove(&kind);
+            return;
+        };
+        let rest = self.rests.entry(kind).or_default();
+        rest.failures += 1;
+        rest.sweeps_left = (1 << rest.failures.min(16)).min(REST_SWEEPS_MAX);
+        tracing::debug!(group = %replica.group().id(), ?kind, why, failures = rest.failures, "duty not done yet");
+    }
+}

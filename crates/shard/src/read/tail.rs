@@ -1,0 +1,41 @@
+//! Following a shard: pages as they are committed, nothing held while nothing comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Cursor, Page, ReadError, read_page};
+use crate::replica::Replica;
+
+/// A reader that goes on from where it is.
+pub(crate) struct Tail {
+    replica: Arc<Replica>,
+    next: Cursor,
+    max_bytes: usize,
+}
+
+impl Tail {
+    pub(crate) fn new(replica: Arc<Replica>, from: Cursor, max_bytes: usize) -> Tail {
+        Tail { replica, next: from, max_bytes }
+    }
+
+    /// The next page; an empty one when nothing came within `wait`.
+    pub(crate) async fn next_page(&mut self, wait: Duration) -> Result<Page, ReadError> {
+        let deadline = Instant::now() + wait;
+        let mut news = self.replica.news();
+        loop {
+            news.mark_seen();
+            if self.replica.is_gone() {
+                return Err(ReadError::Gone);
+            }
+            let page = read_page(&self.replica, self.next, self.max_bytes).await?;
+            self.next = page.next;
+            if page.is_news() || Instant::now() >= deadline {
+                return Ok(page);
+            }
+            // A time-out reads once more, so that what the caller is told is fresh.
+            let _ = tokio::time::timeout_at(deadline, news.come()).await;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What a replica is told by the catalog. All of it but identity may change while it runs.
+
+use std::collections::BTreeSet;
+
+use thalweg_types::{GroupId, HashRange, NodeId, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
+
+use crate::command::EntryFacts;
+
+/// One replica that this node has to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaSpec {
+    /// The shard's Raft group.
+    pub group: GroupId,
+    /// The stream's incarnation.
+    pub stream_id: StreamId,
+    /// The stream's name, for people.
+    pub stream_name: StreamName,
+    /// The shard.
+    pub shard: ShardId,
+    /// The hash keys it takes.
+    pub range: HashRange,
+    /// When the shard was made: the top field of its sequence numbers.
+    pub created: UnixMillis,
+    /// With what a pristine group is initialised; the first is its preferred leader.
+    pub initial_members: Vec<NodeId>,
+    /// Whether an empty replica may initialise the group rather than wait to be added.
+    pub bootstrap: bool,
+    /// Who should vote; the leader brings it about.
+    pub desired_voters: BTreeSet<NodeId>,
+    /// Who should lead when all is well.
+    pub preferred_leader: Option<NodeId>,
+    /// Whether clients may write.
+    pub writable: bool,
+    /// The reshard for which the leader is to seal the log.
+    pub seal: Option<u64>,
+    /// Whether a reshard closed it: its end is known and its children may be read.
+    pub closed: bool,
+    /// Where its range went, once closed.
+    pub children: Vec<ShardId>,
+    /// How long records stay readable.
+    pub retention_ms: u64,
+    /// Records that arrived before this are gone, however long the retention is now.
+    pub trimmed_until: UnixMillis,
+    /// Whether an acknowledged record is synced on a majority, rather than in their page caches.
+    pub durability_fsync: bool,
+    /// Largest record, data and partition key together.
+    pub record_bytes_max: usize,
+}
+
+impl ReplicaSpec {
+    /// The sequence number of a record.
+    pub fn sequence_number(&self, facts: EntryFacts, record: u32) -> SequenceNumber {
+        SequenceNumber::new(self.created, self.shard, facts.index, record, facts.arrived)
+    }
+
+    /// The number of the last record up to and including `last`, or where the shard starts.
+    pub fn ending(&self, last: Option<EntryFacts>) -> SequenceNumber {
+        match last {
+            Some(last) => self.sequence_number(last, last.record_count.saturating_sub(1)),
+            None => SequenceNumber::shard_start(self.created, self.shard),
+        }
+    }
+
+    /// Whether appends are taken as far as the catalog goes. A seal that is only planned stops nothing.
+    pub fn takes_appends(&self) -> bool {
+        self.writable || (self.seal.is_some() && !self.closed)
+    }
+}
