@@ -25,6 +25,11 @@ const GREETING_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a replica without history waits for the first member to initialise the group.
 const INITIALISE_STAGGER: Duration = Duration::from_secs(2);
 
+/// How long the members of a new group may take to connect before it is initialised anyway.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the first election may take before it is tried again.
+const FIRST_ELECTION_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// Starts what every open group needs: its status, its snapshots, its first leader.
 pub(crate) fn attend(group: &Group) {
     let inner = group.inner();
@@ -107,10 +112,29 @@ async fn initialise(inner: &Arc<Inner>) {
         }
     }
     inner.wake();
+    wait_for_majority(inner).await;
     let nodes: std::collections::BTreeMap<u64, ()> = members.iter().map(|member| (member.0, ())).collect();
     if let Err(error) = inner.raft().initialize(nodes).await {
         tracing::debug!(group = %inner.id, %error, "group is initialised already");
     }
+    // The first votes may have been asked of nodes that were not connected yet.
+    let mut status = inner.status.subscribe();
+    let elected = status.wait_for(|status| status.leader.is_some());
+    let late = tokio::time::timeout(FIRST_ELECTION_TIMEOUT, elected).await.is_err();
+    if late {
+        campaign_in_turn(inner, None).await;
+    }
+}
+
+/// Waits a moment until enough of the first members are connected to elect a leader.
+async fn wait_for_majority(inner: &Arc<Inner>) {
+    let members = &inner.options.initial_members;
+    let mut up = inner.node.peers.up();
+    let enough = up.wait_for(|up| {
+        let there = members.iter().filter(|member| **member == inner.node.id || up.contains(member));
+        there.count() * 2 > members.len()
+    });
+    let _ = tokio::time::timeout(CONNECT_TIMEOUT, enough).await.is_ok();
 }
 
 /// Acts on peers that come and go.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use openraft::impls::ProgressResponder;
 use openraft::raft::AppendEntriesResponse;
 use openraft::{ReadPolicy, ServerState};
@@ -108,7 +109,7 @@ impl Group {
         let _in_order = inner.propose_order.lock().await;
         inner.ready_to_propose().await?;
         let (responder, receiver) = ProgressResponder::complete_only();
-        let queued = inner.raft.client_write_ff(payload, Some(responder)).await;
+        let queued = inner.raft.client_write_ff(payload, Some(responder)).boxed().await;
         queued.map_err(|fatal| ProposeError::Unavailable { reason: fatal.to_string() })?;
         Ok(Proposal { receiver })
     }
@@ -120,7 +121,7 @@ impl Group {
             return Err(ReadBarrierError("this replica is fenced".to_owned()));
         }
         inner.wake();
-        let barrier = inner.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+        let barrier = inner.raft.ensure_linearizable(ReadPolicy::ReadIndex).boxed();
         let timeout = inner.node.options.timing.rpc_timeout;
         match tokio::time::timeout(timeout, barrier).await {
             Ok(Ok(_)) => Ok(*self.applied().borrow()),
@@ -139,13 +140,13 @@ impl Group {
     /// others leave. Only on the leader; repeating it is harmless.
     pub async fn change_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
         self.0.wake();
-        membership::change_voters(&self.0, voters).await
+        membership::change_voters(&self.0, voters).boxed().await
     }
 
     /// Asks `to` to take over. Only on the leader; returns when asked, not when done.
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), MembershipError> {
         self.0.wake();
-        let asked = self.0.raft.trigger().transfer_leader(to.0).await;
+        let asked = self.0.raft.trigger().transfer_leader(to.0).boxed().await;
         asked.map_err(|fatal| MembershipError::Stopped(fatal.to_string()))
     }
 
@@ -233,7 +234,7 @@ impl Inner {
             return Err(ProposeError::NotLeader { leader: status.leader });
         }
         self.wake();
-        let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+        let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex).boxed();
         match tokio::time::timeout(WAKE_TIMEOUT, confirmed).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(ProposeError::NotLeader { leader: None }),

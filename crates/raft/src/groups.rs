@@ -142,8 +142,8 @@ impl Groups {
     }
 
     /// Learns or changes where a node is reached.
-    pub fn set_peer(&self, node: NodeId, address: &str) {
-        self.0.peers.set(node, address);
+    pub fn set_peer(&self, node: NodeId, address: impl AsRef<str>) {
+        self.0.peers.set(node, address.as_ref());
     }
 
     /// Forgets a node.

@@ -34,7 +34,7 @@ impl Frame {
 
 /// Encodes and decodes [`Frame`]s.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct FrameCodec;
+pub(crate) struct FrameCodec;
 
 fn buffers() -> BufferSettings {
     BufferSettings::new(256 * 1024, 1024 * 1024)
