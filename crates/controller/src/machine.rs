@@ -1,0 +1,146 @@
+//! The catalog as a Raft state machine: commands in, images out.
+//!
+//! A log entry's head is one encoded [`Command`]; its body is empty. The answer to the proposer
+//! is an encoded [`Answer`], or nothing when the bytes were no command of this version.
+//!
+//! Holds: apply depends on the bytes alone and never panics; bytes that are no command change
+//! nothing. A snapshot is the whole catalog as of every 200th command, so that a new voter
+//! starts there and the log below it may go.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thalweg_catalog::{Catalog, Command};
+use thalweg_raft::{Payload, RestoreError, StateMachine};
+use tokio::sync::watch;
+
+use crate::answer::Answer;
+
+/// Commands between two snapshots.
+const SNAPSHOT_COMMANDS: u64 = 200;
+/// Bytes in front of the catalog in a checkpoint: the applied index.
+const INDEX_BYTES: usize = 8;
+
+/// The entry that carries a command.
+pub(crate) fn payload(command: &Command) -> Payload {
+    Payload { head: command.encode().into(), body: Bytes::new() }
+}
+
+/// One replica of the catalog.
+pub(crate) struct CatalogMachine {
+    catalog: Catalog,
+    applied: u64,
+    snapshot: Option<(u64, Bytes)>,
+    images: watch::Sender<Arc<Catalog>>,
+}
+
+impl CatalogMachine {
+    /// An empty catalog that publishes each change to `images`.
+    pub(crate) fn new(images: watch::Sender<Arc<Catalog>>) -> CatalogMachine {
+        CatalogMachine { catalog: Catalog::new(), applied: 0, snapshot: None, images }
+    }
+
+    fn publish(&self) {
+        self.images.send_replace(Arc::new(self.catalog.clone()));
+    }
+
+    fn take_over(&mut self, index: u64, catalog: &[u8]) -> Result<(), RestoreError> {
+        self.catalog = Catalog::decode(catalog).map_err(|error| RestoreError(error.to_string()))?;
+        self.applied = index;
+        self.snapshot = (index > 0).then(|| (index, Bytes::copy_from_slice(catalog)));
+        self.publish();
+        Ok(())
+    }
+}
+
+impl StateMachine for CatalogMachine {
+    fn apply(&mut self, index: u64, payload: &Payload) -> Bytes {
+        let before = self.catalog.revision();
+        let outcome = Command::decode(&payload.head).ok().map(|command| self.catalog.apply(&command));
+        self.applied = index;
+        if self.catalog.revision() != before {
+            self.publish();
+        }
+        if index >= self.snapshot_index().unwrap_or(0) + SNAPSHOT_COMMANDS {
+            self.snapshot = Some((index, self.catalog.encode().into()));
+        }
+        outcome.map_or_else(Bytes::new, |outcome| Answer { revision: self.catalog.revision(), outcome }.encode())
+    }
+
+    fn checkpoint(&self) -> Bytes {
+        let mut bytes = self.applied.to_be_bytes().to_vec();
+        bytes.extend(self.catalog.encode());
+        bytes.into()
+    }
+
+    fn restore(&mut self, checkpoint: &[u8]) -> Result<(), RestoreError> {
+        let Some((index, catalog)) = checkpoint.split_first_chunk::<INDEX_BYTES>() else {
+            return Err(RestoreError(format!("checkpoint of {} bytes has no index", checkpoint.len())));
+        };
+        self.take_over(u64::from_be_bytes(*index), catalog)
+    }
+
+    fn snapshot_index(&self) -> Option<u64> {
+        self.snapshot.as_ref().map(|(index, _)| *index)
+    }
+
+    fn snapshot(&self) -> Bytes {
+        self.snapshot.as_ref().map_or_else(|| Catalog::new().encode().into(), |(_, bytes)| bytes.clone())
+    }
+
+    fn install(&mut self, index: u64, snapshot: &[u8]) -> Result<(), RestoreError> {
+        self.take_over(index, snapshot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_catalog::NodeRegistration;
+    use thalweg_types::{Incarnation, NodeId, UnixMillis};
+
+    use super::*;
+
+    fn machine() -> CatalogMachine {
+        CatalogMachine::new(watch::channel(Arc::default()).0)
+    }
+
+    fn register(node: u64) -> Payload {
+        let node = NodeRegistration {
+            id: NodeId(node),
+            incarnation: Incarnation(node),
+            peer_address: format!("node{node}:4568"),
+            public_address: format!("node{node}:4567"),
+            admin_address: format!("node{node}:4569"),
+            zone: "a".to_owned(),
+        };
+        payload(&Command::RegisterNode { node, now: UnixMillis(1_000) })
+    }
+
+    #[test]
+    fn restored_and_installed_replicas_answer_like_the_one_that_went_on() {
+        let mut whole = machine();
+        (1..=250).for_each(|i| drop(whole.apply(i, &register(i))));
+        let (mut restored, mut installed) = (machine(), machine());
+        restored.restore(&whole.checkpoint()).unwrap();
+        let from = whole.snapshot_index().unwrap();
+        installed.install(from, &whole.snapshot()).unwrap();
+        (from + 1..=250).for_each(|i| drop(installed.apply(i, &register(i))));
+        let next = register(999);
+        let answer = whole.apply(251, &next);
+        assert_eq!((restored.apply(251, &next), installed.apply(251, &next)), (answer.clone(), answer));
+        assert!(restored.snapshot_index() >= Some(from), "a snapshot index never falls");
+    }
+
+    #[test]
+    fn bytes_that_are_no_command_change_nothing() {
+        let mut machine = machine();
+        machine.apply(1, &register(1));
+        let before = machine.catalog.clone();
+        for junk in ["", "{}", "\"RegisterNode\"", "\u{0}\u{ff}"] {
+            let payload = Payload { head: junk.as_bytes().to_vec().into(), body: Bytes::new() };
+            assert!(machine.apply(2, &payload).is_empty());
+        }
+        assert_eq!(machine.catalog, before);
+        assert!(machine.restore(b"short").is_err());
+    }
+}
