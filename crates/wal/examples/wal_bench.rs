@@ -34,7 +34,7 @@ fn main() -> Result<(), Error> {
     );
     for (records_per_block, record_bytes) in [(1, 1024), (64, 1024), (1, 65_536), (16, 65_536)] {
         for recycled in [false, true] {
-            let total_bytes = (megabytes << 20).min(records_per_block * record_bytes * 20_000);
+            let total_bytes = (megabytes << 20).min(records_per_block * record_bytes * 10_000);
             run(&dir.join("bench-wal"), &Load { recycled, records_per_block, record_bytes, total_bytes })?;
         }
     }
@@ -45,10 +45,11 @@ fn run(dir: &Path, load: &Load) -> Result<(), Error> {
     let options = Options { recycled_max: if load.recycled { 4 } else { 0 }, ..Options::new(dir) };
     let segment_bytes = options.segment_bytes as usize;
     let (mut wal, _) = Wal::open(Arc::new(RealDisk), options, &mut |_, _| {})?;
-    let block = block(load);
+    let block = block_of(load.records_per_block, load.record_bytes);
     if load.recycled {
         // The first round makes the files that the measured rounds reuse.
-        append(&mut wal, &block, 5 * segment_bytes / block_bytes(&block), |_| {})?;
+        let large = block_of(16, 65_536);
+        append(&mut wal, &large, 5 * segment_bytes / block_bytes(&large), |_| {})?;
     }
     let mut latencies = Vec::new();
     let blocks = load.total_bytes / block_bytes(&block);
@@ -72,8 +73,8 @@ fn append(wal: &mut Wal, block: &[Record], blocks: usize, mut done: impl FnMut(D
     Ok(())
 }
 
-fn block(load: &Load) -> Vec<Record> {
-    let body: Bytes = (0..load.record_bytes).map(|at| (at * 31 % 251) as u8).collect();
+fn block_of(records: usize, record_bytes: usize) -> Vec<Record> {
+    let body: Bytes = (0..record_bytes).map(|at| (at * 31 % 251) as u8).collect();
     let head = Bytes::from_static(&[7; 32]);
     let record = |index| Record {
         group: GroupId(index),
@@ -83,7 +84,7 @@ fn block(load: &Load) -> Vec<Record> {
         head: head.clone(),
         body: body.clone(),
     };
-    (0..load.records_per_block as u64).map(record).collect()
+    (0..records as u64).map(record).collect()
 }
 
 fn block_bytes(block: &[Record]) -> usize {
