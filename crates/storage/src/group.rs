@@ -117,12 +117,12 @@ impl Inner {
     }
 
     /// What to save once the record store has all entries below `moved_end`.
-    pub(crate) fn meta(&self, moved_end: u64, checkpoint: Option<(u64, Bytes)>) -> GroupMeta {
+    pub(crate) fn meta(&self, moved_end: u64) -> GroupMeta {
         GroupMeta {
             life: self.life,
             moved_end,
             trimmed: self.log.trimmed(),
-            checkpoint,
+            checkpoint: self.checkpoint.clone(),
             vote: self.vote.clone(),
             terms: self.log.terms_below(moved_end),
             fenced: self.fenced,
@@ -145,19 +145,25 @@ impl Inner {
         self.recent.truncate(self.log.end());
     }
 
-    pub(crate) fn trim(&mut self, index: u64, term: u64) {
+    /// Trims, and takes the checkpoint that stands for what is gone, if there is a newer one.
+    pub(crate) fn trim(&mut self, index: u64, term: u64, checkpoint: Option<(u64, Bytes)>) {
         self.log.trim(index, term);
         self.recent.trim(self.log.first());
+        if let Some((applied, _)) = &checkpoint {
+            self.log.set_applied_end(applied.saturating_add(1));
+        }
+        self.raise_checkpoint(checkpoint);
         self.dirty = true;
         self.drop_below = true;
     }
 
-    /// A snapshot as of `index` stands for everything up to it.
-    pub(crate) fn install(&mut self, index: u64, term: u64, state: &Bytes) {
-        self.trim(index, term);
-        self.log.set_applied_end(index.saturating_add(1));
-        if self.checkpoint.as_ref().is_none_or(|(applied, _)| *applied < index) {
-            self.checkpoint = Some((index, Bytes::copy_from_slice(state)));
+    /// Takes a checkpoint unless the present one is newer.
+    pub(crate) fn raise_checkpoint(&mut self, checkpoint: Option<(u64, Bytes)>) {
+        let newer = |applied: u64| self.checkpoint.as_ref().is_none_or(|(present, _)| *present <= applied);
+        if let Some((applied, state)) = checkpoint
+            && newer(applied)
+        {
+            self.checkpoint = Some((applied, state));
         }
     }
 

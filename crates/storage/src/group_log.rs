@@ -9,15 +9,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thalweg_types::GroupId;
-use thalweg_wal::{Kind, Record};
 
 use crate::entry::Budget;
-use crate::group::{CheckpointSource, Group, Inner};
+use crate::group::{CheckpointSource, Group};
 use crate::node_log::Threads;
 use crate::queue::Work;
 use crate::read;
 use crate::shared::{Refused, Shared};
-use crate::{Done, HEAD_BYTES_MAX, LogEntry, ReadError, StorageError};
+use crate::{Done, HEAD_BYTES_MAX, LogEntry, ReadError, StorageError, marks};
 
 /// What is known about a group without reading entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,10 +119,12 @@ impl GroupLog {
 
     /// Replaces the vote.
     pub fn save_vote(&self, vote: Bytes, done: Done) {
-        self.mark(Kind::Vote, 0, 0, vote, done, |inner, vote| {
-            inner.vote = Some(Bytes::copy_from_slice(vote));
+        let record = marks::vote(self.group.id, vote.clone());
+        tell(self.group.update(|inner| {
+            inner.vote = Some(Bytes::copy_from_slice(&vote));
             inner.dirty = true;
-        });
+            self.shared.submit(Work::Mark(record), done)
+        }));
     }
 
     /// Withdraws entries above `index`. Applied entries cannot be withdrawn.
@@ -138,26 +139,36 @@ impl GroupLog {
             group.update(|inner| inner.truncated(result.is_ok()));
             done(result);
         });
-        self.mark(Kind::Truncate, index, 0, Bytes::new(), done, |inner, _| {
+        let record = marks::truncate(self.group.id, index);
+        tell(self.group.update(|inner| {
             inner.truncate(index.saturating_add(1));
             inner.pending_truncates += 1;
-        });
+            self.shared.submit(Work::Mark(record), done)
+        }));
     }
 
     /// Ends the retention of everything up to `index`, whose term is `term`: unreadable at once,
-    /// its disk space comes back in the background. May jump past the end, as when a snapshot was
-    /// installed: then the log is empty and continues behind `index`.
+    /// its disk space comes back in the background. May jump past the end: then the log is empty
+    /// and continues behind `index`.
+    ///
+    /// If the saved checkpoint is older, the [source](Self::set_checkpoint_source) is asked for
+    /// one, here, so that the state that stands for the entries is durable with the trim.
     pub fn trim(&self, index: u64, term: u64, done: Done) {
-        self.mark(Kind::Trim, index, term, Bytes::new(), done, |inner, _| inner.trim(index, term));
+        let covered = self.group.lock().checkpoint.as_ref().is_some_and(|(applied, _)| *applied >= index);
+        let asked = if covered { None } else { self.group.ask_checkpoint() };
+        self.trim_with(index, term, asked.filter(|(applied, _)| *applied >= index), done);
     }
 
     /// Begins the log anew behind a snapshot: [`trim`](Self::trim) up to `index`, and `state` takes
     /// the place of the checkpoint, both durable together when `done` runs.
     pub fn install(&self, index: u64, term: u64, state: Bytes, done: Done) {
+        self.trim_with(index, term, Some((index, state)), done);
+    }
+
+    fn trim_with(&self, index: u64, term: u64, checkpoint: Option<(u64, Bytes)>, done: Done) {
+        let record = marks::trim(self.group.id, index, term, &checkpoint);
         tell(self.group.update(|inner| {
-            inner.install(index, term, &state);
-            let head = Bytes::new();
-            let record = Record { group: self.group.id, kind: Kind::Trim, index, term, head, body: state };
+            inner.trim(index, term, checkpoint);
             self.shared.submit(Work::Mark(record), done)
         }));
     }
@@ -174,31 +185,11 @@ impl GroupLog {
             done(result);
         });
         let refused = self.group.update(|inner| {
-            let life = inner.life;
+            let record = marks::destroy(self.group.id, inner.life);
             inner.destroy();
-            self.submit_mark(Kind::Destroy, life, 0, Bytes::new(), done)
+            self.shared.submit(Work::Mark(record), done)
         });
         tell(refused);
-    }
-
-    fn mark(
-        &self,
-        kind: Kind,
-        index: u64,
-        term: u64,
-        head: Bytes,
-        done: Done,
-        change: impl FnOnce(&mut Inner, &Bytes),
-    ) {
-        tell(self.group.update(|inner| {
-            change(inner, &head);
-            self.submit_mark(kind, index, term, head, done)
-        }));
-    }
-
-    fn submit_mark(&self, kind: Kind, index: u64, term: u64, head: Bytes, done: Done) -> Option<Refused> {
-        let record = Record { group: self.group.id, kind, index, term, head, body: Bytes::new() };
-        self.shared.submit(Work::Mark(record), done)
     }
 
     /// Entries up to `index` are committed and applied: the mover may carry them over.
@@ -210,7 +201,8 @@ impl GroupLog {
     }
 
     /// Whom to ask for `(applied index, state)` when entries are moved; it is saved atomically with
-    /// them and returned by [`GroupLog::state`] after a restart. Called from the mover's thread, without locks.
+    /// them and returned by [`GroupLog::state`] after a restart. Called from the mover's thread, and
+    /// from that of [`GroupLog::trim`], without locks; not before anything was applied.
     pub fn set_checkpoint_source(&self, source: CheckpointSource) {
         self.group.set_source(source);
     }

@@ -23,6 +23,7 @@ mod group_log;
 mod group_meta;
 mod health;
 mod log_index;
+mod marks;
 mod mover;
 mod node_log;
 mod open;

@@ -17,7 +17,7 @@ use parking_lot::MutexGuard;
 
 use crate::group::{Group, Inner};
 use crate::group_meta::GroupMeta;
-use crate::shared::Shared;
+use crate::shared::{PanicWatch, Shared};
 use crate::store::Change;
 use crate::{Done, LogEntry, ReadError, StorageError, StoreError, read, rewrite};
 
@@ -41,11 +41,14 @@ pub(crate) enum Mode {
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     /// Entries dropped in the record store since its space was last reclaimed.
-    dropped: u64,
+    pub(crate) dropped: u64,
+    /// Some group was fenced when the last round ended.
+    pub(crate) fenced: bool,
 }
 
 /// The mover's thread.
 pub(crate) fn run_until_stopped(shared: &Shared) {
+    let _watch = PanicWatch(shared);
     let mut stop = shared.mover.stop.lock();
     while !*stop {
         // A round may be left over (urgent), may find nothing, or may have failed for good.
@@ -87,6 +90,7 @@ fn round(shared: &Shared, backlog: &mut Backlog) -> Result<(), StoreError> {
         backlog.dropped += staged.into_iter().map(Staged::settle).sum::<u64>();
     }
     release(shared, &groups, floor);
+    discard_lost(shared, &groups, backlog);
     reclaim(shared, &groups, backlog)
 }
 
@@ -136,7 +140,8 @@ impl Staged {
             }
             let moved = meta.moved_end.saturating_sub(inner.log.moved_end());
             inner.log.set_moved_end(meta.moved_end);
-            inner.checkpoint = meta.checkpoint;
+            // Only now: a trim must not rely on a checkpoint that is not durable.
+            inner.raise_checkpoint(meta.checkpoint);
             inner.stored += moved;
             let Some(first) = drop_below else { return 0 };
             let live = meta.moved_end.saturating_sub(first);
@@ -168,6 +173,8 @@ fn stage(shared: &Shared, group: &Arc<Group>, room: &mut u64) -> Result<Option<S
     let reached = carry(shared, group, from, upto, room)?;
     let mut inner = group.lock();
     if inner.life != life {
+        drop(inner);
+        // What was to be repaired is destroyed, so there is nothing left to ask for.
         repaired.into_iter().for_each(|done| done(Ok(())));
         return Ok(None);
     }
@@ -183,10 +190,15 @@ fn stage_meta(
 ) -> Staged {
     // A trim may have jumped past what was carried.
     let moved_end = reached.max(inner.log.moved_end());
-    let checkpoint = checkpoint.filter(|(applied, _)| *applied < moved_end).or_else(|| inner.checkpoint.clone());
+    let mut meta = inner.meta(moved_end);
+    let applied = |checkpoint: &Option<(u64, Bytes)>| checkpoint.as_ref().map(|(applied, _)| *applied);
+    if applied(&checkpoint).is_some_and(|index| index < moved_end) && applied(&checkpoint) >= applied(&meta.checkpoint)
+    {
+        meta.checkpoint = checkpoint;
+    }
     inner.dirty = false;
     let drop_below = std::mem::take(&mut inner.drop_below).then(|| inner.log.first());
-    Staged { group: group.clone(), meta: inner.meta(moved_end, checkpoint), drop_below, repaired }
+    Staged { group: group.clone(), meta, drop_below, repaired }
 }
 
 /// Puts applied entries from `from` on; returns one past the last that is in the record store.
@@ -265,6 +277,17 @@ fn release(shared: &Shared, groups: &[Arc<Group>], floor: u64) {
     }
     if lowest < floor {
         rewrite::unpin(shared, groups, floor);
+    }
+}
+
+/// What damage had cut off is worth keeping until every group has everything back.
+fn discard_lost(shared: &Shared, groups: &[Arc<Group>], backlog: &mut Backlog) {
+    let fenced = groups.iter().any(|group| group.lock().fenced);
+    if std::mem::replace(&mut backlog.fenced, fenced)
+        && !fenced
+        && let Some(Err(error)) = shared.wal.lock().as_mut().map(thalweg_wal::Wal::discard_lost)
+    {
+        tracing::warn!(%error, "segments that damage cut off were not removed");
     }
 }
 

@@ -18,7 +18,9 @@ use tokio::sync::watch;
 
 use crate::group_log::GroupLog;
 use crate::shared::Shared;
-use crate::{Driver, Health, OpenError, OpenReport, Options, RecordStore, Stats, StorageError, mover, open, writer};
+use crate::{
+    Driver, Health, OpenError, OpenReport, Options, RecordStore, Stats, StorageError, mover, open, space, writer,
+};
 
 /// The log of a node: one write-ahead log and one record store for all its groups. Cheap to clone.
 ///
@@ -40,6 +42,7 @@ impl NodeLog {
     ) -> Result<(NodeLog, OpenReport), OpenError> {
         let (shared, report) = open::open(options, disk, store, driver)?;
         let shared = Arc::new(shared);
+        space::check(&shared);
         let threads = match driver {
             Driver::Threads => Threads::start(&shared).map_err(OpenError::Threads)?,
             Driver::Manual => Threads::none(&shared),
@@ -141,8 +144,9 @@ impl Threads {
         let here = std::thread::current().id();
         for thread in self.running.lock().drain(..) {
             // A callback may drop the last handle on the writer's own thread.
-            if thread.thread().id() != here && thread.join().is_err() {
-                self.shared.fail("a storage thread panicked".into());
+            if thread.thread().id() != here {
+                // A panic has been noted by the thread itself.
+                let _ = thread.join();
             }
         }
     }

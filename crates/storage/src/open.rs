@@ -17,7 +17,7 @@ use crate::group_meta::GroupMeta;
 use crate::log_index::Hot;
 use crate::shared::{Parts, Shared};
 use crate::store::Change;
-use crate::{Driver, OpenError, Options, RecordStore};
+use crate::{Driver, OpenError, Options, RecordStore, marks};
 
 /// What a start found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ fn fence_all(store: &dyn RecordStore, groups: &mut BTreeMap<GroupId, Inner>) -> 
     let mut changes = Vec::new();
     for (group, inner) in groups.iter_mut().filter(|(_, inner)| inner.exists()) {
         inner.fenced = true;
-        let meta = inner.meta(inner.log.moved_end(), inner.checkpoint.clone());
+        let meta = inner.meta(inner.log.moved_end());
         changes.push(Change::Meta { group: *group, meta: meta.encode() });
     }
     Ok(store.commit(&changes)?)
@@ -135,8 +135,7 @@ impl Replay {
                 inner.truncate(end);
                 self.gaps.entry(group).and_modify(|gap| *gap = end.min(*gap));
             }
-            Kind::Trim if record.body.is_empty() => inner.trim(record.index, record.term),
-            Kind::Trim => inner.install(record.index, record.term, &record.body),
+            Kind::Trim => inner.trim(record.index, record.term, marks::checkpoint_of(&record)),
             Kind::Destroy => {
                 *inner =
                     self.metas.get(&group).map_or_else(|| reborn(record.index), |meta| after_life(record.index, meta));

@@ -116,6 +116,12 @@ impl Queue {
         self.filled.notify_all();
     }
 
+    /// Drops what is queued, with its callbacks.
+    pub(crate) fn clear(&self) {
+        let items = std::mem::take(&mut self.inner.lock().items);
+        drop(items);
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.inner.lock().closed
     }

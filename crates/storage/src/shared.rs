@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::cache::Cache;
 use crate::group::{Gauges, Group, Inner};
 use crate::health::Counters;
+use crate::mover::Backlog;
 use crate::queue::{Queue, Work};
 use crate::{Done, Driver, Health, Options, RecordStore, StorageError};
 
@@ -43,7 +44,7 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(crate) struct MoverSignal {
     /// Held by whoever moves.
-    pub(crate) turn: Mutex<crate::mover::Backlog>,
+    pub(crate) turn: Mutex<Backlog>,
     /// Bytes of write-ahead log that the last round could not release.
     pub(crate) left_bytes: AtomicU64,
     /// Metadata waits to be saved now, whatever the thresholds say.
@@ -79,6 +80,7 @@ impl Shared {
     pub(crate) fn new(parts: Parts) -> Shared {
         let gauges = Arc::new(Gauges::default());
         let group = |(id, inner)| (id, Arc::new(Group::new(id, inner, gauges.clone())));
+        let fenced = parts.groups.values().any(|inner| inner.fenced);
         let counters = Counters::default();
         counters.wal_bytes.store(parts.wal.bytes_in_use(), Relaxed);
         Shared {
@@ -95,7 +97,7 @@ impl Shared {
             gauges,
             counters,
             health: watch::Sender::new(Health::Ok),
-            mover: MoverSignal::default(),
+            mover: MoverSignal { turn: Mutex::new(Backlog { fenced, ..Backlog::default() }), ..MoverSignal::default() },
             // Stamp 0 marks what was replayed.
             stamps: AtomicU64::new(1),
         }
@@ -184,6 +186,19 @@ impl Shared {
     pub(crate) fn answer(&self, result: Result<(), StorageError>, done: Done) {
         if let Some(refused) = self.submit(Work::Answer(result), done) {
             refused.tell();
+        }
+    }
+}
+
+/// Held by a thread: if it panics, the log ends instead of standing still.
+pub(crate) struct PanicWatch<'a>(pub(crate) &'a Shared);
+
+impl Drop for PanicWatch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("a storage thread panicked".into());
+            self.0.queue.close();
+            self.0.queue.clear();
         }
     }
 }

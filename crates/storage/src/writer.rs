@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use thalweg_wal::{AppendError, Kind, Position, Record, Wal};
 
 use crate::queue::{Item, Work};
-use crate::shared::Shared;
+use crate::shared::{PanicWatch, Shared};
 use crate::{Driver, Health, LogEntry, StorageError, space};
 
 /// How often the fence is written and free space looked at.
@@ -23,6 +23,7 @@ const STALL_FACTOR: u64 = 4;
 
 /// The writer's thread: ends when the queue is closed and empty.
 pub(crate) fn run(shared: &Shared) {
+    let _watch = PanicWatch(shared);
     let mut ticked = Instant::now();
     loop {
         wait_for_mover(shared);

@@ -19,15 +19,18 @@ pub struct MemoryStore(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    now: Contents,
-    durable: Contents,
+    log: BTreeMap<(GroupId, u64), Bytes>,
+    meta: BTreeMap<GroupId, Bytes>,
+    /// How to get back to the last commit, newest change last.
+    undo: Vec<Undo>,
     failing: Option<String>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Contents {
-    log: BTreeMap<(GroupId, u64), Bytes>,
-    meta: BTreeMap<GroupId, Bytes>,
+/// What was there before a change.
+#[derive(Debug)]
+enum Undo {
+    Log((GroupId, u64), Option<Bytes>),
+    Meta(GroupId, Option<Bytes>),
 }
 
 impl MemoryStore {
@@ -39,7 +42,14 @@ impl MemoryStore {
     /// What a power cut does: everything since the last commit is gone.
     pub fn crash(&self) {
         let mut inner = self.0.lock();
-        inner.now = inner.durable.clone();
+        while let Some(undo) = inner.undo.pop() {
+            match undo {
+                Undo::Log(key, Some(value)) => drop(inner.log.insert(key, value)),
+                Undo::Log(key, None) => drop(inner.log.remove(&key)),
+                Undo::Meta(group, Some(meta)) => drop(inner.meta.insert(group, meta)),
+                Undo::Meta(group, None) => drop(inner.meta.remove(&group)),
+            }
+        }
         inner.failing = None;
     }
 
@@ -51,15 +61,11 @@ impl MemoryStore {
     /// Flips one bit of a stored entry. False if there is no such entry.
     pub fn corrupt(&self, group: GroupId, index: u64) -> bool {
         let mut inner = self.0.lock();
-        let flipped = inner.now.log.get(&(group, index)).map(|value| {
-            let mut bytes = value.to_vec();
-            let at = bytes.len() / 2;
-            bytes[at] ^= 1;
-            Bytes::from(bytes)
-        });
-        let Some(flipped) = flipped else { return false };
-        inner.durable.log.insert((group, index), flipped.clone());
-        inner.now.log.insert((group, index), flipped);
+        let Some(value) = inner.log.get_mut(&(group, index)) else { return false };
+        let mut bytes = value.to_vec();
+        let at = bytes.len() / 2;
+        bytes[at] ^= 1;
+        *value = Bytes::from(bytes);
         true
     }
 }
@@ -68,26 +74,34 @@ impl Inner {
     fn check(&self) -> Result<(), StoreError> {
         self.failing.clone().map_or(Ok(()), |reason| Err(StoreError::Failed(reason)))
     }
-}
 
-impl Contents {
     fn apply(&mut self, change: &Change) {
         match change {
             Change::Meta { group, meta } => {
-                self.meta.insert(*group, meta.clone());
+                let before = self.meta.insert(*group, meta.clone());
+                self.undo.push(Undo::Meta(*group, before));
             }
-            Change::DropBelow { group, first } => self.log.retain(|(g, index), _| g != group || index >= first),
+            Change::DropBelow { group, first } => self.drop_range(*group, *first),
             Change::DropGroup { group } => {
-                self.log.retain(|(g, _), _| g != group);
-                self.meta.remove(group);
+                self.drop_range(*group, u64::MAX);
+                let before = self.meta.remove(group);
+                self.undo.push(Undo::Meta(*group, before));
             }
+        }
+    }
+
+    fn drop_range(&mut self, group: GroupId, end: u64) {
+        let dropped: Vec<u64> = self.log.range((group, 0)..(group, end)).map(|((_, index), _)| *index).collect();
+        for index in dropped {
+            let before = self.log.remove(&(group, index));
+            self.undo.push(Undo::Log((group, index), before));
         }
     }
 }
 
 impl RecordStore for MemoryStore {
     fn metas(&self) -> Result<Vec<(GroupId, Bytes)>, StoreError> {
-        Ok(self.0.lock().now.meta.iter().map(|(group, meta)| (*group, meta.clone())).collect())
+        Ok(self.0.lock().meta.iter().map(|(group, meta)| (*group, meta.clone())).collect())
     }
 
     fn put(&self, group: GroupId, entries: &[LogEntry]) -> Result<(), StoreError> {
@@ -96,7 +110,8 @@ impl RecordStore for MemoryStore {
         for entry in entries {
             let mut bytes = Vec::new();
             value::encode(group, entry, &mut bytes);
-            inner.now.log.insert((group, entry.index), bytes.into());
+            let before = inner.log.insert((group, entry.index), bytes.into());
+            inner.undo.push(Undo::Log((group, entry.index), before));
         }
         Ok(())
     }
@@ -104,8 +119,8 @@ impl RecordStore for MemoryStore {
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut inner = self.0.lock();
         inner.check()?;
-        changes.iter().for_each(|change| inner.now.apply(change));
-        inner.durable = inner.now.clone();
+        changes.iter().for_each(|change| inner.apply(change));
+        inner.undo.clear();
         Ok(())
     }
 
@@ -113,7 +128,7 @@ impl RecordStore for MemoryStore {
         let inner = self.0.lock();
         let mut budget = Budget::new(max_bytes);
         let mut entries = Vec::new();
-        for ((_, index), bytes) in inner.now.log.range((group, from)..(group, to.max(from))) {
+        for ((_, index), bytes) in inner.log.range((group, from)..(group, to.max(from))) {
             if *index != from + entries.len() as u64 {
                 break;
             }
@@ -132,6 +147,6 @@ impl RecordStore for MemoryStore {
     }
 
     fn bytes_on_disk(&self) -> u64 {
-        self.0.lock().now.log.values().map(|value| value.len() as u64).sum()
+        self.0.lock().log.values().map(|value| value.len() as u64).sum()
     }
 }

@@ -29,7 +29,7 @@ enum Op {
         group: u64,
         upto: prop::sample::Index,
     },
-    JumpTrim {
+    Install {
         group: u64,
         ahead: u64,
     },
@@ -65,7 +65,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (group.clone(), 1u64..12, 0usize..6000).prop_map(|(group, count, bytes)| Op::Append { group, count, bytes }),
         2 => (group.clone(), index()).prop_map(|(group, keep)| Op::Truncate { group, keep }),
         1 => (group.clone(), index()).prop_map(|(group, upto)| Op::Trim { group, upto }),
-        1 => (group.clone(), 1u64..20).prop_map(|(group, ahead)| Op::JumpTrim { group, ahead }),
+        1 => (group.clone(), 1u64..20).prop_map(|(group, ahead)| Op::Install { group, ahead }),
         5 => (group.clone(), index()).prop_map(|(group, upto)| Op::Applied { group, upto }),
         2 => group.clone().prop_map(|group| Op::Vote { group }),
         1 => group.clone().prop_map(|group| Op::Destroy { group }),
@@ -203,7 +203,7 @@ impl World {
             Op::Append { group, count, bytes } => self.append(group, count, bytes),
             Op::Truncate { group, keep } => self.truncate(group, keep),
             Op::Trim { group, upto } => self.trim(group, upto),
-            Op::JumpTrim { group, ahead } => self.jump(group, ahead),
+            Op::Install { group, ahead } => self.install(group, ahead),
             Op::Applied { group, upto } => self.apply(group, upto),
             Op::Vote { group } => self.vote(group),
             Op::Destroy { group } => self.destroy(group),
@@ -257,11 +257,11 @@ impl World {
         }
     }
 
-    fn jump(&mut self, group: u64, ahead: u64) {
+    fn install(&mut self, group: u64, ahead: u64) {
         let (index, term) = (self.groups[group as usize].now().end() + ahead, self.term / 4);
         self.groups[group as usize].change(|state| state.trim(index, term));
         self.groups[group as usize].applied_end = index + 1;
-        self.log(group).trim(index, term, unasked());
+        self.log(group).install(index, term, Bytes::from(index.to_string()), unasked());
     }
 
     /// Only what is durable is applied, so that a crash cannot take it back.
@@ -330,9 +330,15 @@ impl World {
             model.recover(seen);
             assert_eq!(state.last, model.now().last());
             assert!(!state.fenced);
+            let checkpoint_index = state.checkpoint.as_ref().map(|(applied, _)| *applied);
+            assert!(checkpoint_index >= state.trimmed.map(|(index, _)| index), "state stands for what is trimmed");
             if let Some((applied, bytes)) = state.checkpoint {
                 assert_eq!(bytes, applied.to_string());
                 assert!(applied < model.now().end());
+            }
+            // The owner applies again what it had applied.
+            if let Some(applied) = self.groups[group as usize].applied_end.checked_sub(1) {
+                self.log(group).set_applied(applied);
             }
         }
         self.set_sources();

@@ -67,6 +67,40 @@ fn the_checkpoint_is_saved_with_the_entries_it_speaks_of() {
 }
 
 #[test]
+fn a_trim_is_durable_together_with_a_checkpoint_that_stands_for_it() {
+    let node = Node::start();
+    let group = node.log.group(A);
+    let of = group.clone();
+    let applied = move || of.state().applied_hint.unwrap();
+    group.set_checkpoint_source(Arc::new(move || (applied(), Bytes::from(applied().to_string()))));
+    node.put(A, entries(0..20, 100));
+    group.set_applied(4);
+    node.log.flush().unwrap();
+    group.set_applied(15);
+    group.trim(10, 1, unasked());
+    node.write();
+    let node = node.crash();
+    let state = node.log.group(A).state();
+    assert_eq!((state.trimmed, state.checkpoint), (Some((10, 1)), Some((15, Bytes::from("15")))));
+    assert_eq!(state.applied_hint, Some(15));
+}
+
+#[test]
+fn an_installed_snapshot_replaces_log_and_checkpoint_together() {
+    let node = Node::start();
+    node.put(A, entries(0..5, 100));
+    node.log.group(A).install(99, 7, Bytes::from("as of 99"), unasked());
+    let lost = node.crash();
+    assert_eq!(lost.log.group(A).state().last, Some((4, 1)), "not durable yet");
+    lost.log.group(A).install(99, 7, Bytes::from("as of 99"), unasked());
+    lost.write();
+    for node in [lost.crash()].map(|node| (node.log.flush().unwrap(), node.crash()).1) {
+        let state = node.log.group(A).state();
+        assert_eq!((state.last, state.checkpoint), (Some((99, 7)), Some((99, Bytes::from("as of 99")))));
+    }
+}
+
+#[test]
 fn votes_and_trims_survive_the_release_of_their_segments() {
     let node = Node::start();
     node.log.group(B).save_vote(Bytes::from_static(b"vote of b"), unasked());
