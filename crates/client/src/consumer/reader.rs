@@ -55,6 +55,7 @@ struct Reader<'a> {
     position: Position,
     backoff: Backoff,
     turn: usize,
+    failed: Option<String>,
     hint: Option<String>,
     damaged: u32,
 }
@@ -62,7 +63,7 @@ struct Reader<'a> {
 /// Reads `shard` from `position` until its end.
 pub(super) async fn run(context: &ReaderContext, shard: ShardId, position: Position) -> Result<(), ConsumeError> {
     let backoff = Backoff::seeded(context.client.random().seed());
-    let mut reader = Reader { context, shard, position, backoff, turn: 0, hint: None, damaged: 0 };
+    let mut reader = Reader { context, shard, position, backoff, turn: 0, failed: None, hint: None, damaged: 0 };
     loop {
         let image = context.routing.known(context.client.options().request_timeout).await?;
         if image.shard(shard).is_none() {
@@ -72,7 +73,7 @@ pub(super) async fn run(context: &ReaderContext, shard: ShardId, position: Posit
         let address = reader.address(&image);
         match reader.follow(&address, image.stream_id()).await {
             Ended::Shard => return Ok(()),
-            Ended::Failed(error) => reader.note_failure(error)?,
+            Ended::Failed(error) => reader.note_failure(&address, error)?,
             Ended::Damaged(what) => reader.note_damage(&address, what)?,
         }
         let delay = reader.backoff.next_elsewhere();
@@ -81,8 +82,12 @@ pub(super) async fn run(context: &ReaderContext, shard: ShardId, position: Posit
 }
 
 impl Reader<'_> {
+    /// The leader as far as known, or another replica in turn; not the one that failed last.
     fn address(&mut self, image: &Image) -> String {
-        let candidates = image.candidates(self.shard);
+        let mut candidates = image.candidates(self.shard);
+        if candidates.len() > 1 {
+            candidates.retain(|address| Some(address) != self.failed.as_ref());
+        }
         let turn = candidates.get(self.turn % candidates.len().max(1)).cloned();
         self.hint.take().or(turn).unwrap_or_default()
     }
@@ -140,7 +145,7 @@ impl Reader<'_> {
     /// Queues a page once there is room; true when it was the shard's last.
     async fn deliver(&mut self, page: ReadPage, bytes: usize) -> bool {
         self.backoff.reset();
-        self.damaged = 0;
+        (self.damaged, self.turn, self.failed) = (0, 0, None);
         let ended = page.end.is_some();
         self.position = Position::Index(page.next_index);
         if page.records.is_empty() && !ended {
@@ -157,22 +162,28 @@ impl Reader<'_> {
         ended
     }
 
-    fn note_failure(&mut self, error: WireError) -> Result<(), ConsumeError> {
-        tracing::debug!(shard = %self.shard, %error, "tail broke");
+    fn note_failure(&mut self, address: &str, error: WireError) -> Result<(), ConsumeError> {
+        tracing::debug!(shard = %self.shard, address, %error, "tail broke");
         let may_appear = matches!(error.reason, Reason::ShardNotFound | Reason::StreamNotFound | Reason::CorruptData);
         match verdict(&error, Repeat::Harmless) {
             Verdict::GiveUp if !may_appear => return Err(ConsumeError::Refused { shard: self.shard, error }),
             Verdict::TryAt(_) => self.hint = leader_hint(&error),
-            _ => self.turn += 1,
+            _ => self.pass_over(address),
         }
         self.context.routing.note_stale();
         Ok(())
     }
 
+    fn pass_over(&mut self, address: &str) {
+        if self.failed.replace(address.to_owned()).is_some() {
+            self.turn += 1;
+        }
+    }
+
     fn note_damage(&mut self, address: &str, what: String) -> Result<(), ConsumeError> {
         tracing::warn!(shard = %self.shard, address, what, "damaged page");
         self.damaged += 1;
-        self.turn += 1;
+        self.pass_over(address);
         if self.damaged >= DAMAGED_MAX { Err(ConsumeError::Damaged { shard: self.shard, what }) } else { Ok(()) }
     }
 }

@@ -1,0 +1,85 @@
+//! Calls to any node: which are repeated, and where.
+
+use std::time::Duration;
+
+use thalweg_client::{
+    CallError, Client, ConnectError, CreateStream, ListShards, Options, Position, ReadOptions, Reason,
+};
+use thalweg_client::{Record, ShardId, StreamName};
+use tokio::time::Instant;
+
+use crate::fake::Fake;
+
+fn stream() -> StreamName {
+    "s".parse().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_finds_a_node_that_is_up() {
+    let fake = Fake::start(1);
+    fake.stop(1);
+    fake.stop(2);
+    let described = fake.client().streams().describe(&stream()).await.unwrap();
+    assert_eq!(described.name, stream());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_the_cluster_named_are_asked_when_the_endpoints_are_gone() {
+    let fake = Fake::start(1);
+    let client = fake.client_of(["n1:1"]);
+    client.cluster().describe().await.unwrap();
+    fake.stop(1);
+    client.streams().describe(&stream()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_of_unknown_outcome_is_not_repeated() {
+    let fake = Fake::start(1);
+    let error = fake.client().streams().create(&"new".parse().unwrap(), CreateStream::default()).await.unwrap_err();
+    assert!(error.perhaps_applied(), "{error:?}");
+    assert_eq!(fake.look().create_attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_final_and_names_its_reason() {
+    let fake = Fake::start(1);
+    let error = fake.client().streams().describe(&"other".parse().unwrap()).await.unwrap_err();
+    assert_eq!((error.reason(), error.perhaps_applied()), (Some(Reason::StreamNotFound), false));
+    assert!(!fake.client().streams().exists(&"other".parse().unwrap()).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_node_a_call_ends_at_its_deadline() {
+    let fake = Fake::start(1);
+    (1..=3).for_each(|node| fake.network.stop(node));
+    let began = Instant::now();
+    let error = fake.client().streams().describe(&stream()).await.unwrap_err();
+    assert!(matches!(error, CallError::Unreachable { .. }), "{error:?}");
+    assert!(began.elapsed() <= Duration::from_secs(11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_are_listed_across_pages() {
+    let shards = Fake::start(5).client().streams().list_shards(&stream(), ListShards::default()).await.unwrap();
+    assert_eq!(shards.iter().map(|shard| shard.id.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_read_from_whoever_leads() {
+    let fake = Fake::start(1);
+    let client = fake.client();
+    client.append(&stream(), vec![Record::new("k", "v")]).await.unwrap();
+    fake.change(|world| world.move_leader(0, 3));
+    let page = client.read_page(&stream(), ShardId(0), Position::TrimHorizon, ReadOptions::default()).await.unwrap();
+    assert_eq!(page.records[0].data, "v");
+    let next = Position::Index(page.next_index);
+    let page = client.read_page(&stream(), ShardId(0), next, ReadOptions::default()).await.unwrap();
+    assert!(page.records.is_empty() && page.end.is_none());
+}
+
+#[test]
+fn endpoints_are_checked_before_anything_is_sent() {
+    assert_eq!(Client::connect(Options::new([""; 0])).unwrap_err(), ConnectError::NoEndpoint);
+    let given = "localhost".to_owned();
+    assert_eq!(Client::connect(Options::new(["localhost"])).unwrap_err(), ConnectError::BadEndpoint { given });
+}
