@@ -4,7 +4,7 @@
 //! Holds: while a closed shard's lane still holds records, later records of its range queue
 //! behind them, so that order per key survives a reshard.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
@@ -56,6 +56,10 @@ pub(super) struct State {
     requests: HashMap<u64, (ShardId, String)>,
     next_request: u64,
     suspects: HashMap<String, Instant>,
+    /// Lanes to which something happened since the last `advance`.
+    touched: BTreeSet<ShardId>,
+    /// No lane has anything to do before this without being touched.
+    wake: Option<Instant>,
     effects: Vec<Effect>,
 }
 
@@ -73,6 +77,8 @@ impl State {
             requests: HashMap::new(),
             next_request: 1,
             suspects: HashMap::new(),
+            touched: BTreeSet::new(),
+            wake: None,
             effects: Vec::new(),
         }
     }
@@ -91,8 +97,6 @@ impl State {
     pub(super) fn offer(&mut self, pending: Pending, now: Instant) {
         if self.gone {
             pending.ticket.resolve(Err(self.not_found()));
-        } else if self.image.is_none() {
-            self.unrouted.push_back(pending);
         } else {
             self.place(pending, now);
         }
@@ -104,7 +108,7 @@ impl State {
 
     /// Puts a record into the lane of its shard, or behind those of its range that must go first.
     fn place(&mut self, pending: Pending, now: Instant) {
-        let Some(image) = self.image.clone() else { return self.unrouted.push_back(pending) };
+        let Some(image) = self.image.clone() else { return self.wait_for_route(pending) };
         let (bytes, limit) = (pending.record.counted_bytes(), image.stream().record_bytes_max as usize);
         if limit > 0 && bytes > limit {
             return pending.ticket.resolve(Err(ProduceError::TooLarge { bytes, limit }));
@@ -112,12 +116,23 @@ impl State {
         let key = pending.hash_key;
         // The oldest first: shard ids rise with creation.
         if let Some(lane) = self.lanes.values_mut().find(|lane| lane.is_retired() && lane.range.contains(key)) {
+            self.touched.insert(lane.shard);
             return lane.push(pending);
         }
-        let Some(shard) = image.shard_for(key) else { return self.unrouted.push_back(pending) };
-        let (identity, seed) = (self.identity, self.random.random());
-        let new = || Lane::new(shard.id, shard.range, identity, seed, now);
+        let Some(shard) = image.shard_for(key) else { return self.wait_for_route(pending) };
+        self.touched.insert(shard.id);
+        let (identity, random) = (self.identity, &mut self.random);
+        let new = || Lane::new(shard.id, shard.range, identity, random.random(), now);
         self.lanes.entry(shard.id).or_insert_with(new).push(pending);
+    }
+
+    fn wait_for_route(&mut self, pending: Pending) {
+        self.wake_by(pending.ticket.deadline);
+        self.unrouted.push_back(pending);
+    }
+
+    fn wake_by(&mut self, at: Instant) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
     /// A new routing image.
@@ -136,6 +151,7 @@ impl State {
             }
         }
         self.image = Some(image);
+        self.touched.extend(self.lanes.keys());
         for pending in std::mem::take(&mut self.unrouted) {
             self.place(pending, now);
         }
@@ -159,6 +175,7 @@ impl State {
     pub(super) fn answer(&mut self, answer: AppendStreamResponse, now: Instant) {
         let request = answer.request_id;
         let Some((shard, address)) = self.requests.remove(&request) else { return };
+        self.touched.insert(shard);
         match answer.outcome {
             Some(Outcome::Appended(appended)) => self.appended(request, shard, address, &appended, now),
             Some(Outcome::Failed(failure)) => self.failed(request, shard, failure, now),
@@ -195,6 +212,7 @@ impl State {
     }
 
     fn lost(&mut self, request: u64, shard: ShardId, sent: bool, why: &str, now: Instant) {
+        self.touched.insert(shard);
         if let Some(lane) = self.lanes.get_mut(&shard) {
             lane.lost(request, sent, why, now, &self.limits);
         }
@@ -220,30 +238,38 @@ impl State {
 
     /// Does what is due: gives up what is overdue, moves what a reshard left, sends what may go.
     pub(super) fn advance(&mut self, now: Instant) {
-        self.expire(now);
-        self.move_settled(now);
-        for shard in self.lanes.keys().copied().collect::<Vec<_>>() {
-            self.send_due(shard, now);
+        if self.wake.is_some_and(|wake| wake <= now) {
+            self.wake = None;
+            self.touched.extend(self.lanes.keys());
+            self.expire_unrouted(now);
+        }
+        // Moving a lane's records touches the lanes that take them.
+        while let Some(shard) = self.touched.pop_first() {
+            self.advance_lane(shard, now);
         }
     }
 
-    fn expire(&mut self, now: Instant) {
-        self.lanes.values_mut().for_each(|lane| lane.expire(now, &self.limits));
+    fn advance_lane(&mut self, shard: ShardId, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&shard) else { return };
+        lane.expire(now, &self.limits);
+        if lane.is_settled() {
+            let lane = self.lanes.remove(&shard);
+            return lane.into_iter().flat_map(Lane::into_records).for_each(|pending| self.place(pending, now));
+        }
+        self.send_due(shard, now);
+        if let Some(at) = self.lanes.get(&shard).and_then(|lane| lane.wake_at(&self.limits)) {
+            self.wake_by(at);
+        }
+    }
+
+    fn expire_unrouted(&mut self, now: Instant) {
         while self.unrouted.front().is_some_and(|pending| pending.ticket.deadline <= now) {
             let last = "the stream's routing is not known".to_owned();
             let error = ProduceError::DeadlineExceeded { waited: self.limits.delivery_deadline, last };
             self.unrouted.pop_front().into_iter().for_each(|pending| pending.ticket.resolve(Err(error.clone())));
         }
-    }
-
-    fn move_settled(&mut self, now: Instant) {
-        // A lane's records may land in a younger lane that is settled too: it comes later.
-        for shard in self.lanes.keys().copied().collect::<Vec<_>>() {
-            if self.lanes.get(&shard).is_some_and(Lane::is_settled)
-                && let Some(lane) = self.lanes.remove(&shard)
-            {
-                lane.into_records().for_each(|pending| self.place(pending, now));
-            }
+        if let Some(deadline) = self.unrouted.front().map(|pending| pending.ticket.deadline) {
+            self.wake_by(deadline);
         }
     }
 
@@ -285,9 +311,8 @@ impl State {
         AppendStreamRequest { request_id, append: Some(append) }
     }
 
-    /// When [`State::advance`] has something to do without an event.
+    /// When [`State::advance`] may have something to do without an event.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let unrouted = self.unrouted.front().map(|pending| pending.ticket.deadline);
-        self.lanes.values().filter_map(|lane| lane.wake_at(&self.limits)).chain(unrouted).min()
+        self.wake
     }
 }

@@ -117,6 +117,18 @@ async fn a_dead_leader_costs_less_than_300_ms() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_behind_a_black_hole_is_left_after_two_missed_pings() {
+    let fake = Fake::start(1);
+    let producer = fake.client().producer(&stream()).build();
+    producer.send(record(0)).await.unwrap().await.unwrap();
+    fake.network.freeze(1);
+    fake.change(|world| world.lose_node(1));
+    let began = Instant::now();
+    producer.send(record(1)).await.unwrap().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_stream_is_reported_at_once() {
     let client = Fake::start(1).client();
     let producer = client.producer(&"other".parse().unwrap()).build();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
@@ -9,7 +10,7 @@ use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use thalweg_client::Connector;
 use tokio::io::DuplexStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -21,6 +22,7 @@ const PIPE_BYTES: usize = 1 << 20;
 struct Node {
     incoming: mpsc::UnboundedSender<DuplexStream>,
     up: bool,
+    frozen: watch::Sender<bool>,
     bridges: Vec<AbortHandle>,
 }
 
@@ -33,16 +35,19 @@ impl Network {
         let (incoming, accepted) = mpsc::unbounded_channel();
         let accepted = UnboundedReceiverStream::new(accepted).map(Ok::<_, io::Error>);
         tokio::spawn(router.serve_with_incoming(accepted));
-        self.0.lock().unwrap().insert(id, Node { incoming, up: true, bridges: Vec::new() });
+        self.0
+            .lock()
+            .unwrap()
+            .insert(id, Node { incoming, up: true, frozen: watch::Sender::new(false), bridges: Vec::new() });
     }
 
     fn open(&self, host: &str) -> io::Result<DuplexStream> {
         let mut nodes = self.0.lock().unwrap();
         let node = host[1..].parse().ok().and_then(|id: u64| nodes.get_mut(&id));
         let node = node.filter(|node| node.up).ok_or(io::ErrorKind::ConnectionRefused)?;
-        let (client, mut near) = tokio::io::duplex(PIPE_BYTES);
-        let (mut far, server) = tokio::io::duplex(PIPE_BYTES);
-        let bridge = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        let (client, near) = tokio::io::duplex(PIPE_BYTES);
+        let (far, server) = tokio::io::duplex(PIPE_BYTES);
+        let bridge = tokio::spawn(carry(near, far, node.frozen.subscribe()));
         node.bridges.push(bridge.abort_handle());
         node.incoming.send(server).map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok(client)
@@ -59,8 +64,24 @@ impl Network {
         self.cut(id);
     }
 
+    /// Nothing reaches a node or comes from it any more, and nobody is told.
+    pub(crate) fn freeze(&self, id: u64) {
+        self.0.lock().unwrap()[&id].frozen.send_replace(true);
+    }
+
     pub(crate) fn start(&self, id: u64) {
         self.0.lock().unwrap().get_mut(&id).unwrap().up = true;
+    }
+}
+
+/// Carries bytes both ways, except while frozen.
+async fn carry(mut near: DuplexStream, mut far: DuplexStream, mut frozen: watch::Receiver<bool>) {
+    let mut copy = pin!(tokio::io::copy_bidirectional(&mut near, &mut far));
+    while frozen.wait_for(|frozen| !frozen).await.is_ok() {
+        tokio::select! {
+            _ = &mut copy => return,
+            _ = frozen.wait_for(|frozen| *frozen) => {}
+        }
     }
 }
 
