@@ -270,13 +270,9 @@ impl Lane {
         self.phase = Phase::Retired;
     }
 
-    pub(super) fn is_retired(&self) -> bool {
-        self.phase == Phase::Retired
-    }
-
     /// Whether a retired lane's records may move: every batch is certainly not applied.
     pub(super) fn is_settled(&self) -> bool {
-        self.is_retired() && self.in_flight() == 0 && !self.any_tainted()
+        self.phase == Phase::Retired && self.in_flight() == 0 && !self.any_tainted()
     }
 
     /// All records that are left, oldest first.

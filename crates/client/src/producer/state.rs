@@ -52,6 +52,8 @@ pub(super) struct State {
     image: Option<Arc<Image>>,
     gone: bool,
     lanes: BTreeMap<ShardId, Lane>,
+    /// Lanes of closed shards that still hold records.
+    retired: BTreeSet<ShardId>,
     unrouted: VecDeque<Pending>,
     requests: HashMap<u64, (ShardId, String)>,
     next_request: u64,
@@ -73,6 +75,7 @@ impl State {
             image: None,
             gone: false,
             lanes: BTreeMap::new(),
+            retired: BTreeSet::new(),
             unrouted: VecDeque::new(),
             requests: HashMap::new(),
             next_request: 1,
@@ -115,7 +118,9 @@ impl State {
         }
         let key = pending.hash_key;
         // The oldest first: shard ids rise with creation.
-        if let Some(lane) = self.lanes.values_mut().find(|lane| lane.is_retired() && lane.range.contains(key)) {
+        let before = |shard: &&ShardId| self.lanes[shard].range.contains(key);
+        let before = self.retired.iter().find(before).copied();
+        if let Some(lane) = before.and_then(|shard| self.lanes.get_mut(&shard)) {
             self.touched.insert(lane.shard);
             return lane.push(pending);
         }
@@ -141,13 +146,13 @@ impl State {
             self.abandon_lanes();
         }
         for lane in self.lanes.values_mut() {
-            match image.shard(lane.shard) {
-                Some(shard) if shard.is_open() => {}
-                Some(_) => lane.retire(),
-                None => {
-                    lane.retire();
-                    lane.give_up_doubtful();
-                }
+            let shard = image.shard(lane.shard);
+            if shard.is_none_or(|shard| !shard.is_open()) {
+                lane.retire();
+                self.retired.insert(lane.shard);
+            }
+            if shard.is_none() {
+                lane.give_up_doubtful();
             }
         }
         self.image = Some(image);
@@ -168,6 +173,7 @@ impl State {
 
     fn abandon_lanes(&mut self) {
         let error = self.not_found();
+        self.retired.clear();
         std::mem::take(&mut self.lanes).into_values().for_each(|lane| lane.abandon(&error));
     }
 
@@ -254,6 +260,7 @@ impl State {
         lane.expire(now, &self.limits);
         if lane.is_settled() {
             let lane = self.lanes.remove(&shard);
+            self.retired.remove(&shard);
             return lane.into_iter().flat_map(Lane::into_records).for_each(|pending| self.place(pending, now));
         }
         self.send_due(shard, now);
