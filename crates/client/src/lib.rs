@@ -6,8 +6,28 @@
 //!            ├─ routing()   image of one stream, kept fresh by a watch
 //!            ├─ Producer    records → batches → the leader of each shard
 //!            ├─ append()    the simple form of it
+//!            ├─ raw_appender() packed batches to chosen shards
 //!            ├─ Consumer    all shards of a stream, parents before children
 //!            └─ read_page() one page of one shard
+//! ```
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use thalweg_client::{Client, Options, Record, StartPosition, StreamName};
+//!
+//! let client = Client::connect(Options::new(["localhost:4567"]))?;
+//! let orders: StreamName = "orders".parse()?;
+//! client.streams().create(&orders, Default::default()).await?;
+//!
+//! let producer = client.producer(&orders).build();
+//! let delivery = producer.send(Record::new("customer-7", "{}")).await?; // waits for room
+//! println!("{}", delivery.await?.sequence_number); // waits until it is durable
+//!
+//! let mut consumer = client.consumer(&orders).from(StartPosition::TrimHorizon).start().await?;
+//! while let Some(batch) = consumer.next().await {
+//!     println!("{:?}", batch?.records);
+//! }
+//! # Ok(())
+//! # }
 //! ```
 //! Holds: an error says whether its write was certainly not applied or perhaps applied. What is
 //! retried, and where, is decided by pure code: [`producer`] for records, `call` for the rest.
@@ -20,6 +40,7 @@ pub mod consumer;
 pub mod describe;
 pub mod options;
 pub mod producer;
+pub mod raw;
 pub mod read;
 pub mod routing;
 pub mod streams;
@@ -42,6 +63,7 @@ pub use consumer::{
 pub use describe::{ClusterDescription, NodeDescription, ShardDescription, StreamDescription};
 pub use options::Options;
 pub use producer::{CloseReport, Delivery, ProduceError, Producer, ProducerBuilder, RecordPosition};
+pub use raw::{Appended, RawAppender};
 pub use read::{Position, ReadError, ReadOptions, ReadPage};
 pub use routing::{Image, Routing, RoutingError, ShardRoute};
 pub use streams::{CreateStream, ListShards, ScaleProgress, Streams};
