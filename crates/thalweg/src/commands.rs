@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+mod logging;
 pub(crate) mod put;
 pub(crate) mod server;
 pub(crate) mod signals;

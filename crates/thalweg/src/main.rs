@@ -12,6 +12,7 @@ mod cli;
 mod commands;
 mod connection;
 mod exit;
+mod host;
 mod human;
 mod output;
 mod progress;
