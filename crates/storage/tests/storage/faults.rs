@@ -132,3 +132,17 @@ fn a_corrupt_hot_entry_is_reported_kept_and_healed() {
     assert_eq!(read_all(&group, 0, usize::MAX), entries(0..10, 1000));
     group.append(Vec::new(), true, unasked());
 }
+
+#[test]
+fn a_nearly_full_disk_stops_the_mover_before_the_store_fails() {
+    let node = Node::start();
+    node.put(A, entries(0..40, 1000));
+    node.log.group(A).set_applied(39);
+    node.disk.set_capacity(Some(node.disk_used() + 10 * 1024));
+    node.log.flush().unwrap();
+    assert_eq!(node.log.stats().moved_bytes, 0);
+    assert_eq!(read_all(&node.log.group(A), 0, 1000), entries(0..40, 1000));
+    node.disk.set_capacity(None);
+    node.log.flush().unwrap();
+    assert_eq!(node.log.stats().movable_bytes, 0);
+}
