@@ -96,6 +96,10 @@ impl Group {
         *self.source.lock() = Some(source);
     }
 
+    pub(crate) fn forget_source(&self) {
+        *self.source.lock() = None;
+    }
+
     /// Asks the caller for its state. No lock is held while it answers.
     pub(crate) fn ask_checkpoint(&self) -> Option<(u64, Bytes)> {
         let source = self.source.lock().clone();

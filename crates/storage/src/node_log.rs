@@ -96,6 +96,7 @@ impl NodeLog {
             return Err(failure);
         }
         self.flush()?;
+        self.shared.all_groups().iter().for_each(|group| group.forget_source());
         match self.shared.wal.lock().take() {
             Some(wal) => wal.close().map_err(|error| self.shared.fail(error.to_string())),
             None => Ok(()),
