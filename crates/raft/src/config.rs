@@ -46,7 +46,7 @@ pub struct Timing {
     /// One vote, heartbeat or append may take this long. Default 1.5 s, below the election time-out.
     pub rpc_timeout: Duration,
     /// A replica that stands behind the first in line waits this long for it to win an election.
-    /// Default 120 ms.
+    /// Default 250 ms.
     pub takeover_stagger: Duration,
 }
 
@@ -59,7 +59,7 @@ impl Default for Timing {
             election_timeout: Duration::from_millis(2_000),
             hibernate_after: Duration::from_millis(2_000),
             rpc_timeout: Duration::from_millis(1_500),
-            takeover_stagger: Duration::from_millis(120),
+            takeover_stagger: Duration::from_millis(250),
         }
     }
 }

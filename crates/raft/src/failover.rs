@@ -4,7 +4,8 @@
 //! that the dead node led, the survivors stand in line, each group's in another order. The first
 //! takes over at once, the next after a pause. All of them give up the old leader's lease, as if
 //! it had handed over itself; that is safe because nothing here reads by lease, and a vote still
-//! goes only to a log that is up to date. openraft's own timers, slow on purpose, stay behind all
+//! goes only to a log that is up to date. A replica that refuses its vote because it has more than
+//! the candidate does not wait for its turn. openraft's own timers, slow on purpose, stay behind all
 //! this as a net.
 
 use std::sync::{Arc, Weak};
@@ -20,13 +21,18 @@ use crate::group::{Group, Inner};
 use crate::groups::NodeParts;
 use crate::transport::PeerEvent;
 
-/// How long a replica that comes up waits to hear from a leader before it helps to elect one.
-const GREETING_TIMEOUT: Duration = Duration::from_millis(300);
+/// How much longer than a heartbeat takes to come a replica that was opened waits for one before
+/// it helps to elect a leader.
+const GREETING_GRACE: Duration = Duration::from_millis(200);
 /// How long a replica without history waits for the first member to initialise the group.
 const INITIALISE_STAGGER: Duration = Duration::from_secs(2);
 
 /// How long the members of a new group may take to connect before it is initialised anyway.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a replica campaigns before it leaves the rest to openraft's timers.
+const CAMPAIGNS_MAX: u32 = 8;
+/// How soon a replica that knows it is needed campaigns again.
+const CALLED_AGAIN: Duration = Duration::from_millis(50);
 /// How long the first election may take before it is tried again.
 const FIRST_ELECTION_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -43,16 +49,16 @@ pub(crate) fn attend(group: &Group) {
 
 /// Publishes the group's status whenever leader, term or membership change.
 async fn keep_status(group: Weak<Inner>) {
-    let Some((mut metrics, mut applied_term)) =
-        group.upgrade().map(|inner| (inner.raft().server_metrics(), inner.applier.applied_term()))
-    else {
-        return;
-    };
+    let Some(inner) = group.upgrade() else { return };
+    let mut metrics = inner.raft().server_metrics();
+    let mut applied_term = inner.applier.applied_term();
+    let mut heard_term = inner.heard_term.subscribe();
+    drop(inner);
     loop {
         {
             let Some(inner) = group.upgrade() else { return };
-            let term = *applied_term.borrow_and_update();
-            let status = GroupStatus::new(&metrics.borrow_and_update(), term, inner.is_fenced());
+            let (heard, applied) = (*heard_term.borrow_and_update(), *applied_term.borrow_and_update());
+            let status = GroupStatus::new(&metrics.borrow_and_update(), heard, applied, inner.is_fenced());
             inner.status.send_if_modified(|current| {
                 let changed = *current != status;
                 *current = status;
@@ -64,6 +70,7 @@ async fn keep_status(group: Weak<Inner>) {
                 return group.upgrade().map(|inner| inner.report_stopped()).unwrap_or_default();
             },
             changed = applied_term.changed() => if changed.is_err() { return },
+            changed = heard_term.changed() => if changed.is_err() { return },
         }
     }
 }
@@ -94,7 +101,8 @@ async fn find_leader(group: Weak<Inner>) {
     }
     let mut status = inner.status.subscribe();
     let greeted = status.wait_for(|status| status.leader.is_some());
-    let heard = tokio::time::timeout(GREETING_TIMEOUT, greeted).await.is_ok();
+    let patience = inner.node.options.timing.heartbeat_interval + GREETING_GRACE;
+    let heard = tokio::time::timeout(patience, greeted).await.is_ok();
     if !heard {
         campaign_in_turn(&inner, None).await;
     }
@@ -191,23 +199,22 @@ async fn campaign_in_turn(inner: &Arc<Inner>, dead: Option<NodeId>) {
     }
     let place = line.iter().position(|node| *node == inner.node.id).unwrap_or(line.len());
     let another = |status: &GroupStatus| status.leader.is_some_and(|leader| Some(leader) != dead);
-    let wait = stagger * place as u32;
-    if tokio::time::timeout(wait, status.wait_for(|status| another(status))).await.is_ok_and(|found| found.is_ok()) {
-        return;
-    }
-    for _ in 0..8 {
-        if another(&status.borrow()) || dead.is_some_and(|dead| inner.node.peers.is_up(dead)) {
+    let round = stagger * (line.len() as u32 + 1);
+    // After a death the first in line campaigns already.
+    let mut wait = if place == 0 && dead.is_some() { round } else { stagger * place as u32 };
+    for _ in 0..CAMPAIGNS_MAX {
+        let called = tokio::select! {
+            _ = status.wait_for(another) => return,
+            () = inner.called.notified() => true,
+            () = tokio::time::sleep(wait) => false,
+        };
+        if dead.is_some_and(|dead| inner.node.peers.is_up(dead)) {
             return;
         }
-        match dead {
-            Some(_) => give_up_lease(inner, inner.node.id).await,
-            None => drop(inner.raft().trigger().elect(true).await),
-        }
-        let round = stagger * (line.len() as u32 + 1);
-        if tokio::time::timeout(round, status.wait_for(|status| another(status))).await.is_ok_and(|found| found.is_ok())
-        {
-            return;
-        }
+        // Asks first whether it would be elected: a replica that lacks entries must not depose,
+        // by its higher term, the one that has them.
+        let _ = inner.raft().trigger().elect(true).await;
+        wait = if called { CALLED_AGAIN } else { round };
     }
 }
 

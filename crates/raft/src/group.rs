@@ -12,7 +12,7 @@ use openraft::{ReadPolicy, ServerState};
 use parking_lot::Mutex;
 use thalweg_storage::{GroupLog, Health, LogEntry};
 use thalweg_types::{GroupId, NodeId};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -37,6 +37,10 @@ pub(crate) struct Inner {
     pub(crate) log: GroupLog,
     pub(crate) applier: Applier,
     pub(crate) status: watch::Sender<GroupStatus>,
+    /// The newest term whose leader has spoken since this replica was opened.
+    pub(crate) heard_term: watch::Sender<u64>,
+    /// Somebody campaigned who has less than this replica.
+    pub(crate) called: Notify,
     raft: Raft,
     awake: AtomicBool,
     fenced: AtomicBool,
@@ -66,6 +70,8 @@ impl Group {
             log,
             applier,
             status: watch::Sender::new(GroupStatus { fenced, ..GroupStatus::default() }),
+            heard_term: watch::Sender::new(0),
+            called: Notify::new(),
             raft,
             awake: AtomicBool::new(false),
             fenced: AtomicBool::new(fenced),
@@ -242,11 +248,21 @@ impl Inner {
         }
     }
 
-    /// Whether entries from the leader may come in.
-    pub(crate) fn admit(&self, _from: NodeId) -> Result<(), String> {
+    /// Notes that the leader of `term` speaks.
+    fn hear(&self, term: u64) {
         if !self.is_awake() {
             self.wake();
         }
+        self.heard_term.send_if_modified(|heard| {
+            let newer = term > *heard;
+            *heard = term.max(*heard);
+            newer
+        });
+    }
+
+    /// Whether entries from the leader of `term` may come in.
+    pub(crate) fn admit(&self, term: u64) -> Result<(), String> {
+        self.hear(term);
         self.touch();
         match &*self.node.health.borrow() {
             Health::Ok => Ok(()),
@@ -278,7 +294,12 @@ impl Inner {
             Request::Vote(..) | Request::PreVote(..) if self.is_fenced() => Reply::Refused("fenced".to_owned()),
             Request::Vote(_, vote) => {
                 self.wake();
-                self.raft.vote(vote).await.map_or_else(refused, Reply::Vote)
+                let candidate_last = vote.last_log_id;
+                let response = self.raft.vote(vote).await;
+                if response.as_ref().is_ok_and(|vote| !vote.vote_granted && vote.last_log_id > candidate_last) {
+                    self.called.notify_one();
+                }
+                response.map_or_else(refused, Reply::Vote)
             }
             Request::PreVote(_, vote) => self.raft.pre_vote(vote).await.map_or_else(refused, Reply::Vote),
             Request::Snapshot(_, vote, last_log_id, last_membership, data) => {
@@ -305,9 +326,7 @@ impl Inner {
     }
 
     async fn answer_heartbeat(&self, append: openraft::raft::AppendEntriesRequest<TypeConfig>) -> Reply {
-        if !self.is_awake() {
-            self.wake();
-        }
+        self.hear(append.vote.leader_id.term);
         let (commit, prev) = (append.leader_commit, append.prev_log_id);
         let response = match self.raft.append_entries(append).await {
             Ok(response) => response,

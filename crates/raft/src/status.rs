@@ -11,7 +11,7 @@ use crate::codec::TypeConfig;
 /// A group as one of its replicas sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupStatus {
-    /// The leader this replica knows.
+    /// The leader this replica has heard from since it was opened, or itself.
     pub leader: Option<NodeId>,
     /// Its Raft term.
     pub term: u64,
@@ -29,17 +29,26 @@ pub struct GroupStatus {
 }
 
 impl GroupStatus {
-    pub(crate) fn new(metrics: &RaftServerMetrics<TypeConfig>, applied_term: u64, fenced: bool) -> GroupStatus {
+    /// `heard_term` is the newest term whose leader has spoken since the replica was opened. What
+    /// openraft calls the leader may be a vote from before a restart, and lead no more.
+    pub(crate) fn new(
+        metrics: &RaftServerMetrics<TypeConfig>,
+        heard_term: u64,
+        applied_term: u64,
+        fenced: bool,
+    ) -> GroupStatus {
         let members = metrics.membership_config.membership();
         let leads = metrics.state == ServerState::Leader;
+        let heard = heard_term == metrics.vote.leader_id.term && metrics.current_leader != Some(metrics.id);
+        let leader = metrics.current_leader.filter(|_| leads || heard).map(NodeId);
         GroupStatus {
-            leader: metrics.current_leader.map(NodeId),
+            leader,
             term: metrics.vote.leader_id.term,
             leading: leads && applied_term == metrics.vote.leader_id.term,
             voters: members.voter_ids().map(NodeId).collect(),
             learners: members.learner_ids().map(NodeId).collect(),
             fenced,
-            caught_up: metrics.current_leader.is_some() && !fenced,
+            caught_up: leader.is_some() && !fenced,
         }
     }
 }

@@ -127,7 +127,7 @@ impl Inbound {
                 append = queue.recv(), if open && sent.len() < WORKER_QUEUE => {
                     let Some((number, append)) = append else { open = false; continue };
                     let commit = append.leader_commit;
-                    let admitted = group.inner().admit(self.from).and_then(|()| {
+                    let admitted = group.inner().admit(append.vote.leader_id.term).and_then(|()| {
                         to_raft.try_send(append).map_err(|_| "the group stopped".to_owned())
                     });
                     sent.push_back((number, commit));
