@@ -22,7 +22,7 @@ use crate::groups::NodeParts;
 use crate::membership::{self, MembershipError};
 use crate::read::{self, Page, ReadBarrierError, ReadError};
 use crate::transport::{AppendResult, Reply, Request};
-use crate::{GroupOptions, GroupStatus, Payload, Proposal, ProposeError, fence};
+use crate::{GroupOptions, GroupStatus, Payload, Proposal, ProposeError, fence, hand_over};
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, Applier>;
 
@@ -62,7 +62,8 @@ impl Group {
         applier: Applier,
         raft: Raft,
     ) -> Group {
-        let fenced = log.state().fenced;
+        let state = log.state();
+        let fenced = state.fenced || (node.options.distrust_empty && state.last.is_none());
         Group(Arc::new(Inner {
             id,
             options,
@@ -149,11 +150,11 @@ impl Group {
         membership::change_voters(&self.0, voters).boxed().await
     }
 
-    /// Asks `to` to take over. Only on the leader; returns when asked, not when done.
+    /// Hands leadership to `to`. Only on the leader; returns when another replica leads, or without
+    /// any effect when `to` is not there or has not caught up.
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), MembershipError> {
         self.0.wake();
-        let asked = self.0.raft.trigger().transfer_leader(to.0).boxed().await;
-        asked.map_err(|fatal| MembershipError::Stopped(fatal.to_string()))
+        hand_over::hand_over(&self.0, to).boxed().await
     }
 
     /// Puts a peer's intact copy in the place of a corrupt command.

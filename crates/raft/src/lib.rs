@@ -23,6 +23,7 @@ mod failover;
 mod fence;
 mod group;
 mod groups;
+mod hand_over;
 mod hibernate;
 mod log_store;
 mod machine;

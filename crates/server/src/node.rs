@@ -112,9 +112,9 @@ impl Node {
         let incarnation = Incarnation(u64::from_le_bytes(random[..8].try_into().expect("eight bytes")));
         let identity =
             IdentityFile::open(disk.clone(), &config.data_dir, id, incarnation).map_err(StartError::Identity)?;
-        let log = open_log(&config, disk, &identity).await?;
-        let groups =
-            Groups::start(id, thalweg_raft::Options::default(), log.clone(), Arc::new(TcpConnector::default()));
+        let (log, damaged) = open_log(&config, disk, &identity).await?;
+        let raft_options = thalweg_raft::Options { distrust_empty: damaged, ..thalweg_raft::Options::default() };
+        let groups = Groups::start(id, raft_options, log.clone(), Arc::new(TcpConnector::default()));
         let shard_options = thalweg_shard::Options {
             retention_interval: config.retention_interval,
             ..thalweg_shard::Options::default()
@@ -281,7 +281,12 @@ impl Node {
     }
 }
 
-async fn open_log(config: &Config, disk: Arc<dyn Disk>, identity: &IdentityFile) -> Result<NodeLog, StartError> {
+/// The node's log, and whether it lost acknowledged bytes.
+async fn open_log(
+    config: &Config,
+    disk: Arc<dyn Disk>,
+    identity: &IdentityFile,
+) -> Result<(NodeLog, bool), StartError> {
     use thalweg_controller::IdentityStore;
     let failed = |reason: String| StartError::Storage { dir: config.data_dir.display().to_string(), reason };
     let incarnation = identity.load().map_err(StartError::Identity)?.incarnation;
@@ -306,7 +311,7 @@ async fn open_log(config: &Config, disk: Arc<dyn Disk>, identity: &IdentityFile)
             "acknowledged bytes may be missing here: replicas are fenced until their peers have given them back"
         );
     }
-    Ok(log)
+    Ok((log, report.damaged.is_some()))
 }
 
 fn controller_options(config: &Config, listeners: &Listeners) -> thalweg_controller::Options {
