@@ -1,7 +1,8 @@
 //! The catalog as a Raft state machine: commands in, images out.
 //!
-//! A log entry's head is one encoded [`Command`]; its body is empty. The answer to the proposer
-//! is an encoded [`Answer`], or nothing when the bytes were no command of this version.
+//! A log entry's body is one encoded [`Command`]: heads are too small for the placement of a
+//! thousand shards. The answer to the proposer is an encoded [`Answer`], or nothing when the
+//! bytes were no command of this version.
 //!
 //! Holds: apply depends on the bytes alone and never panics; bytes that are no command change
 //! nothing. A snapshot is the whole catalog as of every 200th command, so that a new voter
@@ -23,7 +24,7 @@ const INDEX_BYTES: usize = 8;
 
 /// The entry that carries a command.
 pub(crate) fn payload(command: &Command) -> Payload {
-    Payload { head: command.encode().into(), body: Bytes::new() }
+    Payload { head: Bytes::new(), body: command.encode().into() }
 }
 
 /// One replica of the catalog.
@@ -56,7 +57,7 @@ impl CatalogMachine {
 impl StateMachine for CatalogMachine {
     fn apply(&mut self, index: u64, payload: &Payload) -> Bytes {
         let before = self.catalog.revision();
-        let outcome = Command::decode(&payload.head).ok().map(|command| self.catalog.apply(&command));
+        let outcome = Command::decode(&payload.body).ok().map(|command| self.catalog.apply(&command));
         self.applied = index;
         if self.catalog.revision() != before {
             self.publish();
@@ -137,7 +138,7 @@ mod tests {
         machine.apply(1, &register(1));
         let before = machine.catalog.clone();
         for junk in ["", "{}", "\"RegisterNode\"", "\u{0}\u{ff}"] {
-            let payload = Payload { head: junk.as_bytes().to_vec().into(), body: Bytes::new() };
+            let payload = Payload { head: Bytes::new(), body: junk.as_bytes().to_vec().into() };
             assert!(machine.apply(2, &payload).is_empty());
         }
         assert_eq!(machine.catalog, before);

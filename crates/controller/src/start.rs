@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_proto::peer::controller_peer_service_server::ControllerPeerServiceServer;
 use thalweg_proto::v1::cluster_service_server::ClusterServiceServer;
@@ -20,6 +21,9 @@ use crate::node::Node;
 use crate::random::Random;
 use crate::services::{cluster, peer, stream};
 use crate::{Cluster, Image, Membership, Options, PeerService, Reports, Streams, agent, leader, seat};
+
+/// A successor that has not taken over by then leaves it to an election.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the controller's part of a node is given.
 pub struct Parts {
@@ -58,6 +62,7 @@ impl Controller {
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(agent::run(node.clone()));
+        tasks.spawn(agent::local::run(node.clone()));
         tasks.spawn(seat::run(node.clone()));
         tasks.spawn(leader::drive::run(node.clone()));
         Ok(ControllerHandle { node, tasks })
@@ -114,10 +119,14 @@ impl ControllerHandle {
         let voters = seat.status().borrow().voters.clone();
         let connected = self.node.image.borrow().connected.clone();
         let successor = voters.into_iter().find(|voter| *voter != self.node.id() && connected.contains(voter));
-        if let Some(successor) = successor
-            && let Err(error) = seat.transfer_leader(successor).await
-        {
-            warn!(%error, %successor, "could not hand over the controller's lead");
+        let Some(successor) = successor else { return };
+        if let Err(error) = seat.transfer_leader(successor).await {
+            return warn!(%error, %successor, "could not hand over the controller's lead");
+        }
+        let mut status = seat.status();
+        let over = status.wait_for(|status| status.leader.is_some_and(|leader| leader != self.node.id()));
+        if tokio::time::timeout(HAND_OVER_TIMEOUT, over).await.is_err() {
+            warn!(%successor, "the controller's lead was not taken over in time");
         }
     }
 }

@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use support::TestCluster;
 use thalweg_catalog::{NodeState, StreamStatus};
+use thalweg_controller::Image;
 use thalweg_proto::errors::{Reason, WireError};
 use thalweg_proto::v1::*;
 use thalweg_types::{NodeId, StreamName};
@@ -27,8 +29,7 @@ fn split_first() -> SplitShardRequest {
 async fn a_split_goes_on_whenever_its_leader_is_killed() {
     let mut cluster = TestCluster::formed(3).await;
     cluster.streams(1).create_stream(create(1)).await.unwrap();
-    let mut splits = 0u64;
-    for pause_ms in [0, 1, 2, 4, 8, 16, 32] {
+    for (splits, pause_ms) in (0u64..).zip([0, 1, 2, 4, 8, 16, 32]) {
         let leader = cluster.leader().await;
         let asked = cluster.up().into_iter().find(|id| *id != leader).unwrap();
         let shard_id = format!("shardId-{:012}", splits * 2);
@@ -42,7 +43,7 @@ async fn a_split_goes_on_whenever_its_leader_is_killed() {
         cluster.all_joined().await;
         // Whatever the caller was told: no reshard is left half done.
         let outcome = splitting.await.unwrap();
-        let idle = |image: &thalweg_controller::Image| {
+        let idle = |image: &Image| {
             image.catalog.reshards().next().is_none()
                 && image.catalog.stream(&orders()).unwrap().status == StreamStatus::Active
         };
@@ -64,7 +65,6 @@ async fn a_split_goes_on_whenever_its_leader_is_killed() {
             let again = SplitShardRequest { shard_id, ..split_first() };
             cluster.streams(asked).split_shard(again).await.unwrap();
         }
-        splits += 1;
     }
 }
 
@@ -73,21 +73,34 @@ async fn the_replicas_of_a_dead_node_move_and_the_node_can_return() {
     let mut cluster = TestCluster::formed_with(4, Duration::from_secs(1)).await;
     cluster.streams(1).create_stream(create(4)).await.unwrap();
     cluster.kill(3).await;
-    let rebuilt = |image: &thalweg_controller::Image| {
+    let rebuilt = |image: &Image| {
         let gone = NodeId(3);
         let dead = matches!(image.catalog.node(gone).unwrap().state, NodeState::Dead { .. });
         let settled = image.catalog.shards().all(|(_, shard)| shard.settled && shard.replicas.len() == 3);
         dead && image.catalog.replicas_on(gone) == 0 && settled
     };
-    let image = cluster.until(1, "no replica on node 3", rebuilt).await;
-    let voters: Vec<u64> = image.catalog.controller_voters().iter().map(|node| node.0).collect();
+    cluster.until(1, "no replica on node 3", rebuilt).await;
     cluster.start(3).await;
-    let back = |image: &thalweg_controller::Image| image.catalog.node(NodeId(3)).unwrap().state == NodeState::Active;
+    let back = |image: &Image| image.catalog.node(NodeId(3)).unwrap().state == NodeState::Active;
     cluster.until(1, "node 3 active again", back).await;
-    let replaced = |image: &thalweg_controller::Image| !image.catalog.controller_voters().contains(&NodeId(3));
-    assert!(
-        voters.contains(&4) || cluster.until(1, "node 4 votes instead", replaced).await.catalog.cluster().is_some()
-    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_voter_of_the_controller_is_replaced_and_its_successor_counts() {
+    let mut cluster = TestCluster::formed_with(4, Duration::from_secs(1)).await;
+    cluster.kill(2).await;
+    let wanted = [1, 3, 4].map(NodeId);
+    let replaced = |image: &Image| {
+        let voters: BTreeSet<NodeId> = image.catalog.controller_voters().iter().copied().collect();
+        voters == BTreeSet::from(wanted)
+    };
+    cluster.until(1, "node 4 voting instead of node 2", replaced).await;
+    cluster.voting(4, &wanted).await;
+    // Two of the new three are a majority; of the old three only one is left.
+    cluster.kill(1).await;
+    let left = |image: &Image| image.connected == [3, 4].map(NodeId).into();
+    cluster.until(4, "nodes 3 and 4 attached to a new leader", left).await;
+    cluster.streams(4).create_stream(CreateStreamRequest { replication: 1, ..create(1) }).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +111,7 @@ async fn a_drained_node_is_emptied_and_can_be_removed() {
     if let Err(status) = refused {
         assert_eq!(WireError::from_status(&status).reason, Reason::InUse, "{status}");
         cluster.cluster(2).drain_node(DrainNodeRequest { node_id: 4, cancel: false }).await.unwrap();
-        let empty = |image: &thalweg_controller::Image| image.catalog.replicas_on(NodeId(4)) == 0;
+        let empty = |image: &Image| image.catalog.replicas_on(NodeId(4)) == 0;
         cluster.until(2, "node 4 empty", empty).await;
         cluster.cluster(2).remove_node(RemoveNodeRequest { node_id: 4 }).await.unwrap();
     }

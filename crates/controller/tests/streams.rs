@@ -2,9 +2,15 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::TestCluster;
+use thalweg_catalog::ShardState;
+use thalweg_controller::Image;
 use thalweg_proto::errors::{Reason, WireError};
 use thalweg_proto::v1::*;
+use thalweg_types::ShardId;
+use tokio::time::Instant;
 use tonic::Status;
 
 fn create(name: &str, shard_count: u32) -> CreateStreamRequest {
@@ -84,7 +90,7 @@ async fn scaling_ends_in_equal_ranges() {
     for target in [7, 2] {
         let request = UpdateShardCountRequest { name: "orders".to_owned(), target_shard_count: target };
         streams.update_shard_count(request).await.unwrap();
-        let scaled = |image: &thalweg_controller::Image| {
+        let scaled = |image: &Image| {
             let stream = image.catalog.stream(&"orders".parse().unwrap()).unwrap();
             stream.status == thalweg_catalog::StreamStatus::Active && stream.shards.open_count() == target as usize
         };
@@ -112,8 +118,8 @@ async fn a_watcher_sees_every_split_as_one_change() {
     let cluster = TestCluster::formed(3).await;
     cluster.streams(1).create_stream(create("orders", 1)).await.unwrap();
     let request = WatchRoutingRequest { stream_name: "orders".to_owned() };
-    let seen = cluster.until(2, "the stream", |image| image.catalog.stream(&"orders".parse().unwrap()).is_some()).await;
-    assert!(seen.catalog.revision() > 0);
+    let active = |image: &Image| image.catalog.stream(&"orders".parse().unwrap()).is_some_and(|stream| stream.serves());
+    cluster.until(2, "the stream active", active).await;
     let mut watch = cluster.cluster(2).watch_routing(request).await.unwrap().into_inner();
     let splitting = tokio::spawn({
         let mut streams = cluster.streams(3);
@@ -158,4 +164,37 @@ async fn pages_of_streams_and_shards_lead_to_the_end() {
     let rest =
         streams.list_shards(ListShardsRequest { exclusive_start_shard_id, ..request }).await.unwrap().into_inner();
     assert_eq!((first.shards.len(), first.has_more, rest.shards.len(), rest.has_more), (3, true, 2, false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_split_keeps_its_parent_sealed_for_a_few_milliseconds() {
+    let cluster = TestCluster::formed(3).await;
+    let mut streams = cluster.streams(1);
+    streams.create_stream(create("orders", 1)).await.unwrap();
+    let mut stalls = Vec::new();
+    for parent in (0..10).map(|split| ShardId(split * 2)) {
+        let mut image = cluster.handle(2).image();
+        let sealed = tokio::spawn(async move {
+            let stream = "orders".parse().unwrap();
+            let is = |image: &Image, want: fn(&ShardState) -> bool| {
+                image.catalog.shard(&stream, parent).is_some_and(|shard| want(&shard.state))
+            };
+            let begun = |state: &ShardState| !matches!(state, ShardState::Open | ShardState::Opening);
+            image.wait_for(|image| is(image, begun)).await.map(drop).unwrap();
+            let at = Instant::now();
+            image
+                .wait_for(|image| is(image, |state| matches!(state, ShardState::Closed { .. })))
+                .await
+                .map(drop)
+                .unwrap();
+            at.elapsed()
+        });
+        let request =
+            SplitShardRequest { name: "orders".to_owned(), shard_id: parent.to_string(), ..Default::default() };
+        streams.split_shard(request).await.unwrap();
+        stalls.push(sealed.await.unwrap());
+    }
+    stalls.sort();
+    println!("parents were sealed for {stalls:?}");
+    assert!(stalls[5] < Duration::from_millis(100), "median of {stalls:?}");
 }

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tracing::warn;
 
-use super::merge::merge;
+use super::merge::{merge, read};
 use crate::membership::Membership;
 use crate::node::Node;
 use crate::{Reports, report};
@@ -69,10 +69,9 @@ async fn receive(node: &Node, address: &str, mut updates: Streaming<CatalogUpdat
             Ok(None) => return Ended { elsewhere: None, why: "the leader ended the stream".to_owned() },
             Err(status) => return status.into(),
         };
-        let image = node.image.borrow().clone();
-        match merge(&image, &update, address) {
-            Ok(next) => {
-                node.image.send_replace(Arc::new(next));
+        match read(&update) {
+            Ok(news) => {
+                node.image.send_modify(|image| *image = Arc::new(merge(image, news, address)));
                 settle_in(node);
             }
             Err(error) => warn!(%error, "the controller sent a catalog that this node cannot read"),

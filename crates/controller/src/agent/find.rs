@@ -15,13 +15,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The peer address of the controller's leader: by this node's own vote, or else the first
 /// answer of any node it knows.
-pub(crate) async fn leader(node: &Node) -> Option<String> {
+///
+/// Only nodes of `cluster_id` are believed: seeds may have come to belong to another cluster.
+pub(crate) async fn leader(node: &Node, cluster_id: &str) -> Option<String> {
     if let Some(address) = node.elected().and_then(|leader| node.peer_address(leader)) {
         return Some(address);
     }
     let mut answers: FuturesUnordered<_> = candidates(node).into_iter().map(|address| ask(node, address)).collect();
     while let Some(answer) = answers.next().await {
-        let Some((asked, answer)) = answer else { continue };
+        let Some((asked, answer)) = answer.filter(|(_, answer)| answer.cluster_id == cluster_id) else { continue };
         if !answer.controller_leader_address.is_empty() {
             return Some(answer.controller_leader_address);
         }
@@ -49,10 +51,9 @@ fn candidates(node: &Node) -> BTreeSet<String> {
 }
 
 /// While nobody leads, addresses may have changed since they were written down: the transport
-/// learns where a node of this cluster answers now.
+/// learns where a node answers now.
 fn introduce(node: &Node, asked: String, answer: &IdentifyResponse) {
-    let mine = node.keeper.get().cluster.map(|belonging| belonging.cluster_id);
-    if mine.as_ref() == Some(&answer.cluster_id) && answer.node_id != node.id().0 {
+    if answer.node_id != node.id().0 {
         node.groups.set_peer(NodeId(answer.node_id), asked);
     }
 }

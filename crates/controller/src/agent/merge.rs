@@ -9,29 +9,97 @@ use thalweg_types::{GroupId, NodeId};
 
 use crate::Image;
 
-/// The image after `update`, which came from the leader at `leader_address`.
+/// An update, read.
+pub(super) struct News {
+    catalog: Option<Arc<Catalog>>,
+    leaders: Vec<(GroupId, Option<NodeId>)>,
+    connected: BTreeSet<NodeId>,
+}
+
+/// Reads an update. Costs as much as the catalog is long, so it is done outside of any lock.
+pub(super) fn read(update: &CatalogUpdate) -> Result<News, DecodeError> {
+    let catalog = match update.catalog.is_empty() {
+        true => None,
+        false => Some(Arc::new(Catalog::decode(&update.catalog)?)),
+    };
+    let leader = |leader: u64| (leader != 0).then_some(NodeId(leader));
+    let leaders = update.leaders.iter().map(|line| (GroupId(line.group), leader(line.leader))).collect();
+    let connected = update.connected_nodes.iter().copied().map(NodeId).collect();
+    Ok(News { catalog, leaders, connected })
+}
+
+/// The image after `news` from the leader at `leader_address`.
 ///
-/// Leaders that the update does not name stay: a new controller hears of them bit by bit.
-pub(super) fn merge(image: &Image, update: &CatalogUpdate, leader_address: &str) -> Result<Image, DecodeError> {
+/// Leaders that the update does not name stay: a new controller hears of them bit by bit. A
+/// catalog older than the one that is there is ignored.
+pub(super) fn merge(image: &Image, news: News, leader_address: &str) -> Image {
     let mut next = image.clone();
-    if !update.catalog.is_empty() {
-        let catalog = Catalog::decode(&update.catalog)?;
-        if catalog.revision() >= image.catalog.revision() {
-            next.catalog = Arc::new(catalog);
+    for (group, leader) in news.leaders {
+        match leader {
+            Some(leader) => drop(next.leaders.insert(group, leader)),
+            None => drop(next.leaders.remove(&group)),
         }
     }
-    for line in &update.leaders {
-        match (GroupId(line.group), line.leader) {
-            (group, 0) => drop(next.leaders.remove(&group)),
-            (group, leader) => drop(next.leaders.insert(group, NodeId(leader))),
-        }
-    }
-    if !Arc::ptr_eq(&next.catalog, &image.catalog) {
-        let groups: BTreeSet<GroupId> = next.catalog.shards().map(|(_, shard)| shard.group).collect();
+    if let Some(catalog) = news.catalog.filter(|catalog| catalog.revision() >= image.catalog.revision()) {
+        let groups: BTreeSet<GroupId> = catalog.shards().map(|(_, shard)| shard.group).collect();
         next.leaders.retain(|group, _| groups.contains(group));
+        next.catalog = catalog;
     }
-    next.connected = update.connected_nodes.iter().copied().map(NodeId).collect();
+    next.connected = news.connected;
     let leads = next.catalog.nodes().find(|node| node.peer_address == leader_address);
     next.controller_leader = leads.map(|node| node.id);
-    Ok(next)
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_catalog::Command;
+    use thalweg_proto::peer::LeaderUpdate;
+    use thalweg_types::UnixMillis;
+
+    use super::*;
+
+    fn formed() -> Catalog {
+        let mut catalog = Catalog::new();
+        let (cluster_id, token_secret) = ("c".to_owned(), "s".to_owned());
+        let voters = vec![NodeId(1)];
+        catalog.apply(&Command::FormCluster { cluster_id, token_secret, voters, now: UnixMillis(1) }).unwrap();
+        catalog
+    }
+
+    fn update(catalog: Option<&Catalog>, leaders: &[(u64, u64)]) -> CatalogUpdate {
+        CatalogUpdate {
+            revision: catalog.map_or(0, Catalog::revision),
+            catalog: catalog.map(|catalog| catalog.encode().into()).unwrap_or_default(),
+            leaders: leaders.iter().map(|&(group, leader)| LeaderUpdate { group, leader }).collect(),
+            connected_nodes: vec![1],
+        }
+    }
+
+    fn merged(image: &Image, update: &CatalogUpdate) -> Image {
+        merge(image, read(update).unwrap(), "nowhere:1")
+    }
+
+    #[test]
+    fn an_update_without_a_catalog_changes_leaders_only() {
+        let before = merged(&Image::default(), &update(Some(&formed()), &[]));
+        let after = merged(&before, &update(None, &[(7, 1), (8, 2)]));
+        assert!(Arc::ptr_eq(&before.catalog, &after.catalog));
+        assert_eq!(after.leaders, [(GroupId(7), NodeId(1)), (GroupId(8), NodeId(2))].into());
+        let later = merged(&after, &update(None, &[(7, 0)]));
+        assert_eq!(later.leaders, [(GroupId(8), NodeId(2))].into());
+    }
+
+    #[test]
+    fn the_catalog_never_falls_back() {
+        let newest = merged(&Image::default(), &update(Some(&formed()), &[]));
+        let after = merged(&newest, &update(Some(&Catalog::new()), &[]));
+        assert_eq!(after.catalog.revision(), 1);
+    }
+
+    #[test]
+    fn leaders_of_groups_that_are_gone_are_forgotten() {
+        let led = merged(&Image::default(), &update(None, &[(7, 1)]));
+        assert!(merged(&led, &update(Some(&formed()), &[])).leaders.is_empty());
+    }
 }

@@ -9,6 +9,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod find;
+pub(crate) mod local;
 mod merge;
 
 use std::sync::Arc;
@@ -41,29 +42,51 @@ async fn belong_and_follow(node: &Arc<Node>) -> Result<(), Refused> {
     let (mut joined, mut hint, mut pause) = (false, None, PAUSE.0);
     loop {
         let began = Instant::now();
-        if let Some(leader) = leader(node, hint.take()).await {
-            if !joined {
-                match join_at(node, &leader, &cluster_id).await? {
-                    Joined::Accepted => joined = true,
-                    Joined::Elsewhere(address) => hint = Some(address),
-                    Joined::NotNow => {}
-                }
+        hint = match leader(node, hint, &cluster_id).await {
+            Some(leader) => converse(node, &leader, &cluster_id, &mut joined).await?,
+            None => {
+                let reason = format!("no node of cluster {cluster_id} says who leads the controller");
+                still_waiting(node, joined, reason);
+                None
             }
-            if joined && hint.is_none() {
-                let Ended { elsewhere, why } = attach::follow(node, &leader).await;
-                debug!(node = %node.id(), leader, why, "detached from the controller");
-                hint = elsewhere;
-            }
-        }
+        };
         pause = if began.elapsed() > Duration::from_secs(1) { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn leader(node: &Node, hint: Option<String>) -> Option<String> {
+async fn leader(node: &Node, hint: Option<String>, cluster_id: &str) -> Option<String> {
     match hint {
         Some(hint) => Some(hint),
-        None => find::leader(node).await,
+        None => find::leader(node, cluster_id).await,
+    }
+}
+
+/// Joins, if that is still to be done, and stays attached; returns where to go on, if known.
+async fn converse(node: &Node, leader: &str, cluster_id: &str, joined: &mut bool) -> Result<Option<String>, Refused> {
+    if !*joined {
+        match join_at(node, leader, cluster_id).await? {
+            Joined::Accepted => *joined = true,
+            Joined::Elsewhere(address) => return Ok(Some(address)),
+            Joined::NotNow => return Ok(None),
+        }
+    }
+    let Ended { elsewhere, why } = attach::follow(node, leader).await;
+    debug!(node = %node.id(), leader, why, "detached from the controller");
+    // Others may ask this node who leads: it no longer knows.
+    node.image.send_if_modified(|image| match image.controller_leader {
+        Some(_) => {
+            Arc::make_mut(image).controller_leader = None;
+            true
+        }
+        None => false,
+    });
+    Ok(elsewhere)
+}
+
+fn still_waiting(node: &Node, joined: bool, reason: String) {
+    if !joined {
+        node.membership.send_replace(Membership::Waiting { reason });
     }
 }
 
@@ -77,7 +100,7 @@ async fn join_at(node: &Node, leader: &str, cluster_id: &str) -> Result<Joined, 
     let Ok(mut peer) = node.dialer.peer(leader) else { return Ok(Joined::NotNow) };
     let asked = tokio::time::timeout(JOIN_TIMEOUT, peer.join(join::request(node, cluster_id))).await;
     let Ok(Ok(answer)) = asked else {
-        node.membership.send_replace(Membership::waiting(format!("no answer from the controller at {leader}")));
+        still_waiting(node, false, format!("no answer from the controller at {leader}"));
         return Ok(Joined::NotNow);
     };
     match answer.into_inner().outcome {

@@ -68,6 +68,11 @@ impl Hub {
         self.changes.send_modify(|count| *count += 1);
     }
 
+    /// A node is about to attach: from now on, not since long ago, it may be missed.
+    pub(crate) fn expect(&self, node: NodeId) {
+        self.state.lock().left.insert(node, Instant::now());
+    }
+
     /// A node attached.
     pub(crate) fn attach(&self, node: NodeId) -> Session {
         let mut state = self.state.lock();
@@ -234,3 +239,6 @@ fn observed(reports: &BTreeMap<NodeId, ReplicaReport>) -> Observed {
         None => Observed { leader: leader(reports), ..Observed::default() },
     }
 }
+
+#[cfg(test)]
+mod hub_test;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use thalweg_catalog::{Command, NodeChange, Operation, Refusal, RefusalKind};
+use thalweg_catalog::{Catalog, Command, NodeChange, Operation, Refusal, RefusalKind};
 use thalweg_proto::errors::{Reason, WireError};
 use thalweg_raft::ProposeError;
 use thalweg_types::NodeId;
 
+use super::living;
 use crate::answer::Answer;
 use crate::machine;
 use crate::node::Node;
@@ -84,10 +85,17 @@ async fn plan_and_propose(node: &Node, operation: &Operation) -> Result<Answer, 
         return Err(Unanswered::NotLeader { leader: node.elected() });
     }
     let catalog = node.applied.borrow().clone();
-    match operation.command(&catalog, node.now(), node.random.seed()) {
+    match plan(node, &catalog, operation) {
         Ok(command) => propose(node, &command).await,
         Err(refusal) => Ok(Answer { revision: catalog.revision(), outcome: Err(refusal) }),
     }
+}
+
+fn plan(node: &Node, catalog: &Catalog, operation: &Operation) -> Result<Command, Refusal> {
+    let (now, seed) = (node.now(), node.random.seed());
+    let command = operation.command(catalog, now, seed)?;
+    let on = |catalog: &Catalog| operation.command(catalog, now, seed).into_iter().collect();
+    Ok(living::place(catalog, &node.hub.soft().borrow().connected, on).pop().unwrap_or(command))
 }
 
 /// A node that is to be removed and is out of contact counts as dead at once: the operator has

@@ -14,6 +14,7 @@ use thalweg_catalog::{
 use thalweg_types::{NodeId, UnixMillis};
 
 use super::hub::Sight;
+use super::living;
 
 /// Commands of one round at most; the rest follows in the next.
 const COMMANDS_MAX: usize = 256;
@@ -76,11 +77,18 @@ fn stream_steps(ground: &Ground<'_>, stream: &Stream) -> Vec<Command> {
         StreamStatus::Deleting => finish_delete(ground, stream).into_iter().collect(),
         StreamStatus::Active | StreamStatus::Updating => {
             let mut commands: Vec<Command> = expire(ground, stream).into_iter().collect();
-            let (catalog, name) = (ground.catalog, &stream.name);
-            commands.extend(scale::next_commands(catalog, name, SCALING_STEPS_MAX, ground.seed, ground.now));
+            commands.extend(scaling_steps(ground, stream));
             commands
         }
     }
+}
+
+fn scaling_steps(ground: &Ground<'_>, stream: &Stream) -> Vec<Command> {
+    if stream.scaling.is_none() {
+        return Vec::new();
+    }
+    let plan = |on: &Catalog| scale::next_commands(on, &stream.name, SCALING_STEPS_MAX, ground.seed, ground.now);
+    living::place(ground.catalog, &ground.sight.connected, plan)
 }
 
 /// Forgets a stream once every node that might hold its data has said that it does not.
@@ -156,3 +164,6 @@ fn controller_voters(catalog: &Catalog) -> Option<Command> {
     let differs = voters != catalog.controller_voters();
     (known && differs && !voters.is_empty()).then_some(Command::SetControllerVoters { voters })
 }
+
+#[cfg(test)]
+mod round_test;

@@ -36,6 +36,7 @@ pub(crate) async fn answer(node: &Node, request: JoinRequest) -> Result<JoinResp
         admin_address: request.admin_address,
         zone: request.zone,
     };
+    node.hub.expect(registration.id);
     match propose(node, &Command::RegisterNode { node: registration, now: node.now() }).await {
         Ok(answer) => Ok(outcome(match answer.outcome {
             Ok(_) => join_response::Outcome::Accepted(true),

@@ -76,13 +76,17 @@ async fn attempt(node: &Node, operation: &Operation, hint: Option<String>, deadl
     }
     let address = match hint {
         Some(hint) => Some(hint),
-        None => find::leader(node).await,
+        None => find::leader(node, &cluster_id(node)).await,
     };
     let Some(address) = address else { return Attempt::NotNow("the controller has no leader".to_owned()) };
     match tokio::time::timeout_at(deadline, ask(node, operation, &address)).await {
         Ok(attempt) => attempt,
         Err(_) => Attempt::Unknown(format!("no answer from the controller at {address}")),
     }
+}
+
+fn cluster_id(node: &Node) -> String {
+    node.keeper.get().cluster.map(|belonging| belonging.cluster_id).unwrap_or_default()
 }
 
 async fn ask(node: &Node, operation: &Operation, address: &str) -> Attempt {

@@ -12,9 +12,10 @@ use std::time::Duration;
 use thalweg_controller::{Advertised, Controller, ControllerHandle, Image, Membership, MemoryIdentity, Options, Parts};
 use thalweg_proto::v1::cluster_service_client::ClusterServiceClient;
 use thalweg_proto::v1::stream_service_client::StreamServiceClient;
-use thalweg_types::{Incarnation, NodeId, SystemClock};
+use thalweg_types::{GroupId, Incarnation, NodeId, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Endpoint, Server};
 
@@ -103,7 +104,9 @@ impl TestCluster {
             .add_service(handle.peer_service())
             .add_service(handle.stream_service())
             .add_service(handle.cluster_service());
-        let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
+        // Without this, small answers wait 40 ms for the other side's delayed acknowledgement.
+        let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap())
+            .map(|accepted| accepted.and_then(|socket| socket.set_nodelay(true).map(|()| socket)));
         tokio::spawn(serving.serve_with_incoming(incoming));
         tokio::spawn(shards::play(NodeId(id), handle.image(), self.running.subscribe(), reports));
         drop(_within);
@@ -145,7 +148,7 @@ impl TestCluster {
     /// Stops a node as a crash does: nobody is told, its disk stays.
     pub async fn kill(&mut self, id: u64) {
         let Some(running) = self.nodes.get_mut(&id).unwrap().running.take() else { return };
-        running.raft.kill().await;
+        running.raft.kill();
         self.note_running();
     }
 
@@ -207,6 +210,21 @@ impl TestCluster {
                 return leader;
             }
             assert!(tokio::time::Instant::now() < deadline, "the controller has no leader");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until a node's replica of group 0 sees exactly these voters.
+    pub async fn voting(&self, id: u64, wanted: &[NodeId]) {
+        let wanted: BTreeSet<NodeId> = wanted.iter().copied().collect();
+        let deadline = tokio::time::Instant::now() + LONG;
+        let groups = self.nodes[&id].running.as_ref().expect("the node runs").raft.groups();
+        loop {
+            let voters = groups.get(GroupId::CONTROLLER).map(|group| group.status().borrow().voters.clone());
+            if voters.as_ref() == Some(&wanted) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "the voters are {voters:?}, not {wanted:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -27,7 +27,7 @@ pub struct Disk {
 pub struct Node {
     groups: Groups,
     log: NodeLog,
-    runtime: Runtime,
+    runtime: Option<Runtime>,
 }
 
 impl World {
@@ -51,7 +51,7 @@ impl Node {
             let _within = runtime.enter();
             Groups::start(id, Options::default(), log.clone(), Arc::new(TcpConnector::default()))
         };
-        Node { groups, log, runtime }
+        Node { groups, log, runtime: Some(runtime) }
     }
 
     pub fn groups(&self) -> Groups {
@@ -59,12 +59,22 @@ impl Node {
     }
 
     pub fn runtime(&self) -> &Handle {
-        self.runtime.handle()
+        self.runtime.as_ref().expect("the node runs").handle()
     }
 
     /// Ends everything where it is.
-    pub async fn kill(self) {
-        self.runtime.shutdown_background();
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
         let _ = self.log.close();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -1,0 +1,163 @@
+//! Decisions of one round, without a cluster.
+
+use thalweg_catalog::{NewStream, NodeRegistration, Observed, Operation, ShardState};
+use thalweg_types::{GroupId, Incarnation};
+
+use super::*;
+
+const DEAD_AFTER: Duration = Duration::from_secs(30);
+
+fn catalog(nodes: u64) -> Catalog {
+    let mut catalog = Catalog::new();
+    let voters = (1..=nodes.min(3)).map(NodeId).collect();
+    let (cluster_id, token_secret) = ("c".to_owned(), "s".to_owned());
+    catalog.apply(&Command::FormCluster { cluster_id, token_secret, voters, now: UnixMillis(1) }).unwrap();
+    for id in 1..=nodes {
+        let node = NodeRegistration {
+            id: NodeId(id),
+            incarnation: Incarnation(id),
+            peer_address: String::new(),
+            public_address: String::new(),
+            admin_address: String::new(),
+            zone: String::new(),
+        };
+        catalog.apply(&Command::RegisterNode { node, now: UnixMillis(1) }).unwrap();
+    }
+    catalog
+}
+
+fn with_stream(nodes: u64, shards: u32) -> Catalog {
+    let mut catalog = catalog(nodes);
+    let wanted = NewStream::named("orders".parse().unwrap(), shards);
+    let create = Operation::CreateStream(wanted).command(&catalog, UnixMillis(5_000), 1).unwrap();
+    catalog.apply(&create).unwrap();
+    catalog
+}
+
+/// Every node connected, every group led by its preferred leader.
+fn all_well(catalog: &Catalog) -> Sight {
+    let mut sight = Sight { listening: Duration::from_secs(600), ..Sight::default() };
+    sight.connected = catalog.nodes().map(|node| node.id).collect();
+    for (_, shard) in catalog.shards() {
+        let observed =
+            Observed { leader: shard.preferred_leader(), voters: shard.replicas.clone(), ready: true, sealed_at: None };
+        sight.observed.insert(shard.group, observed);
+        sight.holders.insert(shard.group, shard.replicas.iter().copied().collect());
+    }
+    sight
+}
+
+fn planned(catalog: &Catalog, sight: &Sight) -> Vec<Command> {
+    plan(&Ground {
+        catalog,
+        sight,
+        now: UnixMillis(10_000),
+        seed: 1,
+        node_dead_after: DEAD_AFTER,
+        moves_max: 4,
+        balance: false,
+    })
+}
+
+/// Rounds until nothing is due; the catalog is checked after each.
+fn settle(catalog: &mut Catalog, sight: impl Fn(&Catalog) -> Sight) -> usize {
+    for round in 0..200 {
+        let commands = planned(catalog, &sight(catalog));
+        if commands.is_empty() {
+            return round;
+        }
+        for command in commands {
+            catalog.apply(&command).unwrap_or_else(|refusal| panic!("{command:?}: {refusal}"));
+            catalog.check().unwrap();
+        }
+    }
+    panic!("still not settled: {:?}", planned(catalog, &sight(catalog)));
+}
+
+#[test]
+fn a_stream_opens_once_every_group_is_ready_and_not_before() {
+    let mut catalog = with_stream(3, 4);
+    let mut sight = all_well(&catalog);
+    sight.observed.get_mut(&GroupId(2)).unwrap().ready = false;
+    assert_eq!(planned(&catalog, &sight), []);
+    settle(&mut catalog, all_well);
+    assert!(catalog.shards().all(|(_, shard)| shard.state == ShardState::Open));
+}
+
+#[test]
+fn a_node_is_given_up_after_its_time_and_not_by_a_new_leader() {
+    let mut catalog = with_stream(4, 4);
+    settle(&mut catalog, all_well);
+    let mut sight = all_well(&catalog);
+    sight.connected.remove(&NodeId(2));
+    sight.listening = DEAD_AFTER - Duration::from_secs(1);
+    assert_eq!(planned(&catalog, &sight), [], "this leader has not listened for long enough");
+    sight.listening = DEAD_AFTER;
+    let change = Command::ChangeNode { node: NodeId(2), change: NodeChange::MarkDead, now: UnixMillis(10_000) };
+    assert_eq!(planned(&catalog, &sight)[0], change);
+}
+
+#[test]
+fn a_dead_nodes_replicas_move_a_few_at_a_time_until_none_is_left() {
+    let mut catalog = with_stream(5, 12);
+    settle(&mut catalog, all_well);
+    let without_two = |catalog: &Catalog| {
+        let mut sight = all_well(catalog);
+        sight.connected.remove(&NodeId(2));
+        assert!(repair::moving(catalog) <= 4);
+        sight
+    };
+    settle(&mut catalog, without_two);
+    assert_eq!(catalog.replicas_on(NodeId(2)), 0);
+    assert!(!catalog.controller_voters().contains(&NodeId(2)));
+    assert!(catalog.shards().all(|(_, shard)| shard.replicas.len() == 3 && shard.settled));
+}
+
+#[test]
+fn a_scaling_runs_to_equal_ranges_by_rounds_alone() {
+    let mut catalog = with_stream(3, 3);
+    settle(&mut catalog, all_well);
+    let stream = "orders".parse().unwrap();
+    catalog.apply(&Command::StartScaling { stream, target: 50, now: UnixMillis(9_000) }).unwrap();
+    let sealed = |catalog: &Catalog| {
+        let mut sight = all_well(catalog);
+        for (_, shard) in catalog.shards().filter(|(_, shard)| shard.state == ShardState::Sealing) {
+            sight.observed.get_mut(&shard.group).unwrap().sealed_at = Some(shard.starting());
+        }
+        sight
+    };
+    settle(&mut catalog, sealed);
+    let stream = catalog.streams().next().unwrap();
+    assert!(scale::is_complete(stream, 50) && stream.status == StreamStatus::Active);
+}
+
+#[test]
+fn a_deleted_stream_is_forgotten_when_nobody_can_hold_it_any_more() {
+    let mut catalog = with_stream(3, 2);
+    settle(&mut catalog, all_well);
+    catalog.apply(&Command::DeleteStream { stream: "orders".parse().unwrap() }).unwrap();
+    assert_eq!(planned(&catalog, &all_well(&catalog)), [], "replicas are still held");
+    let mut sight = all_well(&catalog);
+    sight.holders.clear();
+    sight.connected.remove(&NodeId(3));
+    sight.absent.insert(NodeId(3), Duration::from_secs(1));
+    assert_eq!(planned(&catalog, &sight), [], "node 3 may hold one");
+    sight.connected.insert(NodeId(3));
+    catalog.apply(&planned(&catalog, &sight)[0]).unwrap();
+    assert_eq!(catalog.streams().count(), 0);
+}
+
+#[test]
+fn a_fresh_leader_moves_nothing_before_nodes_had_time_to_report() {
+    let mut catalog = with_stream(4, 4);
+    settle(&mut catalog, all_well);
+    let drain = Command::ChangeNode { node: NodeId(1), change: NodeChange::Drain, now: UnixMillis(9_000) };
+    catalog.apply(&drain).unwrap();
+    let mut sight = all_well(&catalog);
+    let moves = |sight: &Sight| {
+        planned(&catalog, sight).iter().filter(|command| matches!(command, Command::SetReplicas { .. })).count()
+    };
+    assert!(moves(&sight) > 0);
+    sight.listening = Duration::from_secs(1);
+    assert_eq!(moves(&sight), 0);
+}
