@@ -1,0 +1,43 @@
+//! Real nodes as processes, and a checker of what was written to them. For `tests/` and `chaos/`.
+//!
+//! ```text
+//!   TestCluster ── TestNode ── a `thalweg server` process: start, kill, pause, stop, wait
+//!        │
+//!        ├─ client() ──► Load      writes unique records, remembers every acknowledgement
+//!        └─ client() ──► read_all  every record of every shard, parents before children
+//!                          │
+//!   Written + read ──► history::check   nothing lost, nothing twice, every key in order
+//! ```
+//! A node runs as the binary named by `THALWEG_BIN` when that is set, else as the test binary
+//! that the tests build around [`run_node`]; both take the same arguments. All processes end with
+//! their [`TestCluster`]; a panicking test prints the end of every node's log.
+
+mod admin_port;
+mod cluster;
+pub mod history;
+mod load;
+mod node;
+mod ports;
+mod read;
+mod server;
+mod strace;
+mod wait;
+
+pub use cluster::{ClusterOptions, TestCluster};
+pub use history::{Mark, Written};
+pub use load::{Load, LoadOptions};
+pub use node::TestNode;
+pub use read::{Tail, read_all};
+pub use server::run_node;
+pub use strace::Strace;
+pub use wait::eventually;
+
+/// Whether the long versions of the tests are to run: `make soak`, or SOAK=1.
+pub fn soaking() -> bool {
+    std::env::var_os("SOAK").is_some_and(|value| value != "0")
+}
+
+/// How many rounds a test has: few on each change, many when soaking.
+pub fn short_or_soak(short: u64, soak: u64) -> u64 {
+    if soaking() { soak } else { short }
+}
