@@ -1,12 +1,14 @@
 //! `thalweg admin`: nodes and leaders.
 
 use clap::{Args, Subcommand};
-use indicatif::ProgressBar;
 use serde_json::json;
-use thalweg_client::{Client, ClusterDescription, NodeDescription, NodeId, NodeState, ShardId, StreamName};
-use tokio::time::{Duration, sleep};
+use thalweg_client::{
+    Client, ClusterDescription, DrainProgress, NodeDescription, NodeId, NodeState, ShardId, StreamName,
+};
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::cli::{ConnectArgs, OutputArgs};
+use crate::exit::{Exit, Failure};
 use crate::output::{Listing, print_facts};
 use crate::progress;
 
@@ -46,6 +48,9 @@ pub(crate) struct DrainArgs {
     /// Return at once; call again to see how far it is
     #[arg(long, conflicts_with = "cancel")]
     no_wait: bool,
+    /// How long to wait until that is done
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    wait: Duration,
     #[command(flatten)]
     connect: ConnectArgs,
     #[command(flatten)]
@@ -149,40 +154,75 @@ fn state(state: NodeState) -> &'static str {
 async fn drain(args: DrainArgs) -> anyhow::Result<()> {
     let client = args.connect.client()?;
     let node = NodeId(args.node);
-    let mut left =
-        if args.cancel { client.cluster().cancel_drain(node).await? } else { client.cluster().drain(node).await? };
-    if !args.cancel && !args.no_wait {
-        left = wait_until_empty(&client, node, left).await?;
+    if args.cancel {
+        let left = client.cluster().cancel_drain(node).await?;
+        return show_drain(&args, "in service", left);
     }
-    let state = match (args.cancel, left.replicas_left + left.leaders_left) {
-        (true, _) => "in service",
-        (false, 0) => "drained",
-        (false, _) => "draining",
+    let mut left = client.cluster().drain(node).await?;
+    let replicas_fit = others_hold_all(&client, node).await?;
+    if !args.no_wait {
+        left = wait_until_drained(&client, &args, left, replicas_fit).await?;
+    }
+    if !replicas_fit && left.replicas_left > 0 {
+        eprintln!("the other nodes are too few to hold every replica; those of node {node} stay, without leading");
+    }
+    let state = match (left.leaders_left, left.replicas_left) {
+        (0, 0) => "drained",
+        (0, _) if !replicas_fit => "leads nothing",
+        _ => "draining",
     };
+    show_drain(&args, state, left)
+}
+
+fn show_drain(args: &DrainArgs, state: &str, left: DrainProgress) -> anyhow::Result<()> {
     let facts = [
-        ("node", node.to_string()),
+        ("node", args.node.to_string()),
         ("state", state.to_owned()),
         ("replicas left", left.replicas_left.to_string()),
         ("leaders left", left.leaders_left.to_string()),
     ];
     let object = json!({
-        "node": node.0, "state": state,
+        "node": args.node, "state": state,
         "replicas_left": left.replicas_left, "leaders_left": left.leaders_left,
     });
     Ok(print_facts(args.output.format(), &facts, &object)?)
 }
 
-async fn wait_until_empty(
+/// Whether the other nodes are enough for the replicas of every stream.
+async fn others_hold_all(client: &Client, node: NodeId) -> anyhow::Result<bool> {
+    let nodes = client.cluster().describe().await?.nodes;
+    let serves = |other: &&NodeDescription| other.id != node && other.connected && other.state == NodeState::Active;
+    let others = nodes.iter().filter(serves).count();
+    let streams = client.streams().list().await?;
+    Ok(streams.iter().all(|stream| stream.replication as usize <= others))
+}
+
+/// Waits until the node leads nothing and, where the others can take them, holds no replica.
+async fn wait_until_drained(
     client: &Client,
-    node: NodeId,
-    mut left: thalweg_client::DrainProgress,
-) -> anyhow::Result<thalweg_client::DrainProgress> {
-    let bar: ProgressBar = progress::bar(u64::from(left.replicas_left), format!("draining node {node}"));
-    while left.replicas_left + left.leaders_left > 0 {
-        bar.set_length(bar.length().unwrap_or(0).max(u64::from(left.replicas_left)));
-        bar.set_position(bar.length().unwrap_or(0) - u64::from(left.replicas_left));
+    args: &DrainArgs,
+    mut left: DrainProgress,
+    replicas_fit: bool,
+) -> anyhow::Result<DrainProgress> {
+    let deadline = Instant::now() + args.wait;
+    let bar = progress::bar(0, format!("draining node {}", args.node));
+    let count = |left: DrainProgress| left.leaders_left + if replicas_fit { left.replicas_left } else { 0 };
+    while count(left) > 0 {
+        let total = bar.length().unwrap_or(0).max(u64::from(count(left)));
+        bar.set_length(total);
+        bar.set_position(total - u64::from(count(left)));
+        if Instant::now() >= deadline {
+            let waited = humantime::format_duration(args.wait);
+            let DrainProgress { replicas_left, leaders_left } = left;
+            let text = format!(
+                "node {} has {replicas_left} replicas and {leaders_left} leaders left after {waited}; \
+                 it goes on by itself, and the same command shows how far",
+                args.node
+            );
+            return Err(Failure::new(Exit::Unavailable, text).into());
+        }
         sleep(DRAIN_POLL).await;
-        left = client.cluster().drain(node).await?;
+        left = client.cluster().drain(NodeId(args.node)).await?;
     }
     bar.finish_and_clear();
     Ok(left)
@@ -190,10 +230,14 @@ async fn wait_until_empty(
 
 async fn remove(args: RemoveArgs) -> anyhow::Result<()> {
     super::stream::confirm::by_name("remove node", &args.node.to_string(), args.yes)?;
-    Ok(args.connect.client()?.cluster().remove(NodeId(args.node)).await?)
+    args.connect.client()?.cluster().remove(NodeId(args.node)).await?;
+    eprintln!("node {} is removed; its replicas are being rebuilt on others", args.node);
+    Ok(())
 }
 
 async fn transfer(args: TransferArgs) -> anyhow::Result<()> {
     let client = args.connect.client()?;
-    Ok(client.cluster().transfer_leader(&args.stream, args.shard, NodeId(args.to)).await?)
+    client.cluster().transfer_leader(&args.stream, args.shard, NodeId(args.to)).await?;
+    eprintln!("node {} is asked to lead {} of `{}`", args.to, args.shard, args.stream);
+    Ok(())
 }

@@ -240,7 +240,9 @@ async fn create(args: CreateArgs) -> anyhow::Result<()> {
 
 async fn delete(args: DeleteArgs) -> anyhow::Result<()> {
     confirm::by_name("delete stream", args.stream.as_str(), args.yes)?;
-    Ok(args.connect.client()?.streams().delete(&args.stream).await?)
+    args.connect.client()?.streams().delete(&args.stream).await?;
+    eprintln!("`{}` is deleted", args.stream);
+    Ok(())
 }
 
 async fn shards(args: ShardsArgs) -> anyhow::Result<()> {
