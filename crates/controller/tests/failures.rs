@@ -43,6 +43,10 @@ async fn a_split_goes_on_whenever_its_leader_is_killed() {
         cluster.all_joined().await;
         // Whatever the caller was told: no reshard is left half done.
         let outcome = splitting.await.unwrap();
+        // A mutation is answered by an image that shows it, and so everything before it.
+        let retention_hours = 25 + splits as u32;
+        let fresh = UpdateRetentionRequest { name: "orders".to_owned(), retention_hours };
+        cluster.streams(asked).update_retention(fresh).await.unwrap();
         let idle = |image: &Image| {
             image.catalog.reshards().next().is_none()
                 && image.catalog.stream(&orders()).unwrap().status == StreamStatus::Active

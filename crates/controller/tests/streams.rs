@@ -198,3 +198,11 @@ async fn a_split_keeps_its_parent_sealed_for_a_few_milliseconds() {
     println!("parents were sealed for {stalls:?}");
     assert!(stalls[5] < Duration::from_millis(100), "median of {stalls:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_two_thousand_shards_opens_in_one_call() {
+    // Its placement is longer than the head of a log entry may be.
+    let cluster = TestCluster::formed(3).await;
+    let stream = cluster.streams(2).create_stream(create("orders", 2_000)).await.unwrap().into_inner().stream.unwrap();
+    assert_eq!((stream.status(), stream.open_shard_count), (StreamStatus::Active, 2_000));
+}
