@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{admin, bench, completions, dev, doctor, put, server, stream, tail};
 
+const ABOUT: &str = "A durable, replicated stream service: the Kinesis you run yourself";
 /// Exit codes and environment, below the help of every command line.
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -26,7 +27,7 @@ Start here: `thalweg dev`, then from a second terminal `thalweg stream create or
 
 /// A durable, replicated stream service: the Kinesis you run yourself.
 #[derive(Debug, Parser)]
-#[command(name = "thalweg", version, about, after_help = AFTER_HELP, subcommand_required = true)]
+#[command(name = "thalweg", version, about = ABOUT, after_help = AFTER_HELP, subcommand_required = true)]
 #[command(arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
     /// What to do.

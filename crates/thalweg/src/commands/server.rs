@@ -32,29 +32,29 @@ pub(crate) struct ServerArgs {
     /// The configuration, in TOML
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// This node's id: 1 or above, never given to another disk [env: THALWEG_NODE_ID]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// This node's id: 1 or above, never given to another disk
+    #[arg(long, env = "THALWEG_NODE_ID", hide_env_values = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     node_id: Option<u64>,
-    /// Where this node keeps its data; made when missing [env: THALWEG_DATA_DIR]
-    #[arg(long, value_name = "DIR")]
+    /// Where this node keeps its data; made when missing
+    #[arg(long, env = "THALWEG_DATA_DIR", hide_env_values = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where to listen for clients; default 127.0.0.1:4567 [env: THALWEG_PUBLIC_ADDRESS]
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where to listen for clients; default 127.0.0.1:4567
+    #[arg(long, env = "THALWEG_PUBLIC_ADDRESS", hide_env_values = true, value_name = "HOST:PORT")]
     public_address: Option<String>,
-    /// Where to listen for other nodes; default 127.0.0.1:4568 [env: THALWEG_PEER_ADDRESS]
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where to listen for other nodes; default 127.0.0.1:4568
+    #[arg(long, env = "THALWEG_PEER_ADDRESS", hide_env_values = true, value_name = "HOST:PORT")]
     peer_address: Option<String>,
-    /// Where to listen for health and metrics; default 127.0.0.1:4569 [env: THALWEG_ADMIN_ADDRESS]
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where to listen for health and metrics; default 127.0.0.1:4569
+    #[arg(long, env = "THALWEG_ADMIN_ADDRESS", hide_env_values = true, value_name = "HOST:PORT")]
     admin_address: Option<String>,
-    /// Peer addresses of the nodes to form or join a cluster with; none: a cluster of its own [env: THALWEG_SEEDS]
-    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    /// Peer addresses of the nodes to form or join a cluster with; none: a cluster of its own
+    #[arg(long, env = "THALWEG_SEEDS", hide_env_values = true, value_name = "HOST:PORT", value_delimiter = ',')]
     seeds: Vec<String>,
-    /// Failure domain; replicas are spread over zones [env: THALWEG_ZONE]
-    #[arg(long, value_name = "ZONE")]
+    /// Failure domain; replicas are spread over zones
+    #[arg(long, env = "THALWEG_ZONE", hide_env_values = true, value_name = "ZONE")]
     zone: Option<String>,
-    /// How long a node may be gone before its replicas are rebuilt; default 5min [env: THALWEG_NODE_DEAD_AFTER]
-    #[arg(long, value_name = "DURATION")]
+    /// How long a node may be gone before its replicas are rebuilt; default 5min
+    #[arg(long, env = "THALWEG_NODE_DEAD_AFTER", hide_env_values = true, value_name = "DURATION")]
     node_dead_after: Option<String>,
     /// Write one JSON line with this node's addresses to this file once it can serve
     #[arg(long, value_name = "PATH")]
