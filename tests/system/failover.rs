@@ -52,6 +52,28 @@ async fn killed_leaders_cost_no_record_and_little_time() {
     assert!(gaps.last().is_some_and(|gap| *gap <= longest), "{summary}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_paused_acknowledges_nothing_that_is_lost() {
+    let mut cluster = TestCluster::start(ClusterOptions::new(env!("CARGO_BIN_EXE_test-node"))).await.unwrap();
+    let stream: StreamName = "orders".parse().unwrap();
+    cluster.create_stream(&stream, 4).await.unwrap();
+    let shards: Vec<ShardId> = (0..4).map(ShardId).collect();
+    let client = cluster.client();
+    let load = Load::start(&client, &stream, LoadOptions::default());
+    for round in 0..short_or_soak(2, 10) {
+        load.wait_acked_by_each(&shards, ACKS_OF_A_NEW_LEADER).await.unwrap();
+        let leader = cluster.leader_of(&client, &stream, shards[round as usize % 4]).await.unwrap();
+        cluster.node(leader).pause().unwrap();
+        load.wait_acked_by_each(&shards, 2 * ACKS_OF_A_NEW_LEADER).await.unwrap();
+        cluster.node(leader).resume().unwrap();
+        load.wait_acked_by_each(&shards, ACKS_OF_A_NEW_LEADER).await.unwrap();
+    }
+    let written = load.stop().await.unwrap();
+    assert_eq!(written.failures(), Vec::<String>::new());
+    let read = read_all(&client, &stream, &written).await.unwrap();
+    assert_eq!(history::check(&written, &read), Vec::<String>::new());
+}
+
 /// One line about the longest silence of any shard in each round.
 fn summary(gaps: &mut [Duration]) -> String {
     gaps.sort();

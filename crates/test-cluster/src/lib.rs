@@ -15,6 +15,7 @@
 mod admin_port;
 mod cluster;
 pub mod history;
+mod images;
 mod load;
 mod node;
 mod ports;
@@ -25,6 +26,7 @@ mod wait;
 
 pub use cluster::{ClusterOptions, TestCluster};
 pub use history::{Mark, Written};
+pub use images::ImageWatch;
 pub use load::{Load, LoadOptions};
 pub use node::TestNode;
 pub use read::{Tail, read_all};
