@@ -114,12 +114,12 @@ impl ShardHost {
 
     /// A replica that runs here.
     pub fn replica(&self, stream: StreamId, shard: ShardId) -> Option<Arc<Replica>> {
-        self.0.running.read().by_shard.get(&(stream, shard)).cloned()
+        self.0.running.read().by_shard.get(&(stream, shard)).filter(|replica| !replica.is_gone()).cloned()
     }
 
     /// A replica that runs here, by its group.
     pub fn replica_of(&self, group: GroupId) -> Option<Arc<Replica>> {
-        self.0.running.read().by_group.get(&group).cloned()
+        self.0.running.read().by_group.get(&group).filter(|replica| !replica.is_gone()).cloned()
     }
 
     /// Whether a replica is to run here, though it may not be open yet.

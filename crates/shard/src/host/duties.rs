@@ -71,9 +71,7 @@ pub(super) async fn perform(replica: Arc<Replica>, duty: Duty, changes: Arc<Sema
                 return Err(format!("node {to} is not up"));
             }
             let _slot = changes.acquire_owned().await;
-            replica.group().transfer_leader(to).await.map_err(|error| error.to_string())?;
-            // Asked is not done: as long as this node leads, it rests and asks again.
-            Err("waiting for it to take over".to_owned())
+            replica.group().transfer_leader(to).await.map_err(|error| error.to_string())
         }
     }
 }

@@ -12,6 +12,10 @@ use crate::replica::Replica;
 /// A failing duty rests at most this many sweeps before it is tried again.
 const REST_SWEEPS_MAX: u32 = 32;
 
+/// A new leader waits this many sweeps before it hands over to the preferred one, which perhaps
+/// has just handed over in order to stop.
+const NEW_LEADER_SWEEPS: u32 = 5;
+
 /// A kind of duty that failed lately.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rest {
@@ -24,6 +28,7 @@ struct Rest {
 struct Duties {
     running: JoinSet<(Kind, Result<(), String>)>,
     busy: Vec<Kind>,
+    led: bool,
     rests: BTreeMap<Kind, Rest>,
 }
 
@@ -55,9 +60,14 @@ pub(super) async fn run(host: Arc<Host>, replica: Arc<Replica>) {
 impl Duties {
     fn start_due(&mut self, host: &Host, replica: &Arc<Replica>) {
         let sealed = replica.state().with(|state| state.sealed().is_some());
-        let due = duties::due(replica.node_id(), &replica.status(), &replica.spec(), sealed);
+        let status = replica.status();
+        let due = duties::due(replica.node_id(), &status, &replica.spec(), sealed);
         replica.want_poke(!due.is_empty());
         self.rests.retain(|kind, _| due.iter().any(|duty| duty.kind() == *kind));
+        if status.leading && !self.led {
+            self.rests.insert(Kind::HandOver, Rest { sweeps_left: NEW_LEADER_SWEEPS, failures: 0 });
+        }
+        self.led = status.leading;
         for duty in due {
             let kind = duty.kind();
             let rests = self.rests.get(&kind).is_some_and(|rest| rest.sweeps_left > 0);

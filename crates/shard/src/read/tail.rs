@@ -26,10 +26,12 @@ impl Tail {
         let mut news = self.replica.news();
         loop {
             news.mark_seen();
+            let page = read_page(&self.replica, self.next, self.max_bytes).await;
+            // What a log says while it is being deleted means nothing.
             if self.replica.is_gone() {
                 return Err(ReadError::Gone);
             }
-            let page = read_page(&self.replica, self.next, self.max_bytes).await?;
+            let page = page?;
             self.next = page.next;
             if page.is_news() || Instant::now() >= deadline {
                 return Ok(page);

@@ -1,0 +1,83 @@
+//! Retention: what goes, when, and that nothing else does.
+
+use thalweg_shard::ReplicaSpec;
+use thalweg_shard::read::{Cursor, StartPosition};
+use thalweg_types::UnixMillis;
+
+use crate::support::*;
+
+/// Waits until the shard holds exactly these records on this replica.
+async fn holds(replica: &std::sync::Arc<thalweg_shard::Replica>, expected: &[&str]) {
+    let settled = async {
+        while all_payloads(replica).await != expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, settled).await.expect("what is past retention goes in time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_past_retention_go_on_every_replica_and_younger_ones_stay() {
+    let cluster = Cluster::start(3).await;
+    cluster.apply(&[spec(1, &[1, 2, 3])]);
+    let shard = cluster.leader(1).await;
+    let old = append(&shard, &["old", "older"]).await.first;
+    cluster.clock.advance_ms(DAY_MS / 2);
+    append(&shard, &["young"]).await;
+    cluster.clock.advance_ms(DAY_MS / 2 + 1);
+    for node in 1..=3 {
+        holds(&cluster.replica(node, 1).await, &["young"]).await;
+    }
+    // A position that is gone moves up in silence.
+    let from = shard.resolve(StartPosition::At(old)).await.unwrap();
+    assert_eq!(payloads(&page(&shard, from).await), ["young"]);
+    assert_eq!(payloads(&page(&shard, Cursor::at(1)).await), ["young"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lowering_retention_hides_at_once_and_raising_it_resurrects_nothing() {
+    let cluster = Cluster::start(1).await;
+    let day = spec(1, &[1]);
+    cluster.apply(&[ReplicaSpec { retention_ms: 7 * DAY_MS, ..day.clone() }]);
+    let shard = cluster.leader(1).await;
+    append(&shard, &["a"]).await;
+    cluster.clock.advance_ms(2 * DAY_MS);
+    append(&shard, &["b"]).await;
+    assert_eq!(all_payloads(&shard).await, ["a", "b"]);
+    cluster.apply(std::slice::from_ref(&day));
+    holds(&shard, &["b"]).await;
+    cluster.apply(&[ReplicaSpec { retention_ms: 7 * DAY_MS, ..day }]);
+    assert_eq!(all_payloads(&shard).await, ["b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_shard_expires_when_everything_in_it_has() {
+    let cluster = Cluster::start(1).await;
+    let open = spec(1, &[1]);
+    cluster.apply(std::slice::from_ref(&open));
+    let shard = cluster.leader(1).await;
+    append(&shard, &["a"]).await;
+    cluster.apply(&[ReplicaSpec { seal: Some(1), ..open }]);
+    assert!(!cluster.observed(1, 1, |seen| seen.sealed_at.is_some()).await.expired);
+    cluster.clock.advance_ms(DAY_MS + 1);
+    cluster.observed(1, 1, |seen| seen.expired).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_and_trims_are_remembered_over_a_restart() {
+    let mut cluster = Cluster::start(1).await;
+    cluster.apply(&[spec(1, &[1])]);
+    let shard = cluster.leader(1).await;
+    append(&shard, &["old"]).await;
+    cluster.clock.set(UnixMillis(START.0 + DAY_MS + 1));
+    let first = append_tagged(&shard, "kept", 1).await.unwrap();
+    holds(&shard, &["kept"]).await;
+    drop(shard);
+    cluster.restart(1).await;
+    cluster.apply(&[spec(1, &[1])]);
+    let shard = cluster.leader(1).await;
+    assert_eq!(all_payloads(&shard).await, ["kept"]);
+    let retry = append_tagged(&shard, "kept", 1).await.unwrap();
+    assert_eq!((retry.first, retry.duplicate), (first.first, true));
+    assert!(append(&shard, &["next"]).await.first > first.first);
+}
