@@ -1,3 +1,5 @@
+//! Promises of the lineage: parents before children, each shard once, whatever images come.
+
 use proptest::prelude::*;
 use thalweg_types::{HashRange, UnixMillis};
 

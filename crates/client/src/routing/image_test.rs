@@ -1,3 +1,5 @@
+//! Promises of the routing image: keys find their shard, leaders named by refusals last as long as they are true.
+
 use thalweg_types::HashRange;
 
 use super::*;
