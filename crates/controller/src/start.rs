@@ -107,8 +107,13 @@ impl ControllerHandle {
     }
 
     /// Hands over the controller's lead if this node has it, stops all tasks and closes group 0.
-    pub async fn shutdown(mut self) {
+    pub async fn shutdown(self) {
         self.hand_over().await;
+        self.stop().await;
+    }
+
+    /// Stops all tasks and closes group 0, without a hand-over: for a cluster that ends as a whole.
+    pub async fn stop(mut self) {
         self.node.stop.cancel();
         self.tasks.shutdown().await;
         self.node.groups.close(GroupId::CONTROLLER).await;
@@ -120,13 +125,10 @@ impl ControllerHandle {
         let connected = self.node.image.borrow().connected.clone();
         let successor = voters.into_iter().find(|voter| *voter != self.node.id() && connected.contains(voter));
         let Some(successor) = successor else { return };
-        if let Err(error) = seat.transfer_leader(successor).await {
-            return warn!(%error, %successor, "could not hand over the controller's lead");
-        }
-        let mut status = seat.status();
-        let over = status.wait_for(|status| status.leader.is_some_and(|leader| leader != self.node.id()));
-        if tokio::time::timeout(HAND_OVER_TIMEOUT, over).await.is_err() {
-            warn!(%successor, "the controller's lead was not taken over in time");
+        match tokio::time::timeout(HAND_OVER_TIMEOUT, seat.transfer_leader(successor)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, %successor, "could not hand over the controller's lead"),
+            Err(_) => warn!(%successor, "the controller's lead was not taken over in time"),
         }
     }
 }

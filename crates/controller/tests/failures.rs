@@ -147,3 +147,21 @@ async fn a_transfer_returns_when_the_wanted_node_leads() {
         assert_eq!(image.leaders[&shard.group], NodeId(to_node_id));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_shuts_down_hands_over_and_no_mutation_is_lost_meanwhile() {
+    let mut cluster = TestCluster::formed(3).await;
+    cluster.streams(1).create_stream(create(1)).await.unwrap();
+    let leader = cluster.leader().await;
+    let asked = cluster.up().into_iter().find(|id| *id != leader).unwrap();
+    let mut streams = cluster.streams(asked);
+    let changing = tokio::spawn(async move {
+        for retention_hours in 30..60 {
+            let request = UpdateRetentionRequest { name: "orders".to_owned(), retention_hours };
+            streams.update_retention(request).await.unwrap();
+        }
+    });
+    cluster.shutdown(leader).await;
+    changing.await.unwrap();
+    assert_eq!(cluster.image(asked).catalog.stream(&orders()).unwrap().retention_hours, 59);
+}

@@ -90,7 +90,7 @@ async fn another_disk_under_a_known_id_is_refused_with_what_to_do() {
     assert_eq!(
         reason,
         "node 2 is registered with another disk: give the new one an unused --node-id, and run \
-         `thalweg admin nodes remove 2` if the old disk is gone"
+         `thalweg admin remove 2` if the old disk is gone"
     );
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //!   find the leader ──► Join (once a start) ──► Attach ═══ reports up, images down ═══► broken
 //!        ▲                                                                                │
-//!        └──────────────────── pause, at most 200 ms ─────────────────────────────────────┘
+//!        └──────────────────── pause, at most 100 ms ─────────────────────────────────────┘
 //! ```
 
 pub(crate) mod attach;
@@ -24,7 +24,7 @@ use crate::node::Node;
 use attach::Ended;
 
 /// First and longest pause between two attempts.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
 /// A registration that takes longer is tried again.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 

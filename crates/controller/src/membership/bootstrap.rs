@@ -17,7 +17,7 @@ use crate::identity::{Belonging, Identity, Member};
 use crate::node::Node;
 
 /// Between two rounds of questions.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(50);
 /// A seed that does not answer for this long is asked again in the next round.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -63,7 +63,7 @@ fn refused(refusal: &Refusal) -> String {
     match refusal {
         Refusal::NodeIncarnation { node } => format!(
             "node {node} is registered with another disk: give the new one an unused --node-id, and run \
-             `thalweg admin nodes remove {node}` if the old disk is gone"
+             `thalweg admin remove {node}` if the old disk is gone"
         ),
         other => other.to_string(),
     }

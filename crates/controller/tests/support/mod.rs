@@ -152,6 +152,14 @@ impl TestCluster {
         self.note_running();
     }
 
+    /// Stops a node in order.
+    pub async fn shutdown(&mut self, id: u64) {
+        let Some(Running { handle, raft }) = self.nodes.get_mut(&id).unwrap().running.take() else { return };
+        raft.runtime().spawn(handle.shutdown()).await.unwrap();
+        raft.kill();
+        self.note_running();
+    }
+
     fn note_running(&self) {
         let up = self.nodes.values().filter(|node| node.running.is_some()).map(|node| NodeId(node.id)).collect();
         self.running.send_modify(|(version, running)| (*version, *running) = (*version + 1, up));
