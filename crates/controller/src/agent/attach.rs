@@ -59,7 +59,23 @@ pub(crate) async fn follow(node: &Node, address: &str) -> Ended {
     tokio::select! {
         ended = receive(node, address, updates) => ended,
         () = reporter.run(sender) => Ended { elsewhere: None, why: "the stream of reports broke".to_owned() },
+        () = leader_down(node) => Ended { elsewhere: None, why: "the leader's node answers no pings".to_owned() },
     }
+}
+
+/// Resolves when the leader's node was up and is not any more: sooner than its stream breaks.
+async fn leader_down(node: &Node) {
+    let mut image = node.image.subscribe();
+    let named = image.wait_for(|image| image.controller_leader.is_some()).await;
+    let leader = named.ok().and_then(|image| image.controller_leader);
+    let mut up = node.groups.peers_up();
+    if let Some(leader) = leader.filter(|leader| *leader != node.id())
+        && up.wait_for(|up| up.contains(&leader)).await.is_ok()
+        && up.wait_for(|up| !up.contains(&leader)).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 async fn receive(node: &Node, address: &str, mut updates: Streaming<CatalogUpdate>) -> Ended {

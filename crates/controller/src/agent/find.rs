@@ -16,18 +16,21 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 /// The peer address of the controller's leader: by this node's own vote, or else the first
 /// answer of any node it knows.
 ///
-/// Only nodes of `cluster_id` are believed: seeds may have come to belong to another cluster.
-pub(crate) async fn leader(node: &Node, cluster_id: &str) -> Option<String> {
-    if let Some(address) = node.elected().and_then(|leader| node.peer_address(leader)) {
+/// Only nodes of `cluster_id` are believed: seeds may have come to belong to another cluster. Nobody
+/// is believed who names `avoid`, where the leader was just looked for in vain.
+pub(crate) async fn leader(node: &Node, cluster_id: &str, avoid: Option<&str>) -> Option<String> {
+    let elected = node.elected().and_then(|leader| node.peer_address(leader));
+    if let Some(address) = elected.filter(|address| Some(&**address) != avoid) {
         return Some(address);
     }
     let mut answers: FuturesUnordered<_> = candidates(node).into_iter().map(|address| ask(node, address)).collect();
     while let Some(answer) = answers.next().await {
         let Some((asked, answer)) = answer.filter(|(_, answer)| answer.cluster_id == cluster_id) else { continue };
-        if !answer.controller_leader_address.is_empty() {
-            return Some(answer.controller_leader_address);
+        match &*answer.controller_leader_address {
+            "" => introduce(node, asked, &answer),
+            named if Some(named) == avoid => {}
+            named => return Some(named.to_owned()),
         }
-        introduce(node, asked, &answer);
     }
     None
 }

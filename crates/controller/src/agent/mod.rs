@@ -40,25 +40,23 @@ pub(crate) async fn run(node: Arc<Node>) {
 async fn belong_and_follow(node: &Arc<Node>) -> Result<(), Refused> {
     let cluster_id = bootstrap::belong(node).await?;
     let (mut joined, mut hint, mut pause) = (false, None, PAUSE.0);
+    let mut avoid: Option<String> = None;
     loop {
         let began = Instant::now();
-        hint = match leader(node, hint, &cluster_id).await {
-            Some(leader) => converse(node, &leader, &cluster_id, &mut joined).await?,
+        let leader = match hint.take() {
+            Some(hint) => Some(hint),
+            None => find::leader(node, &cluster_id, avoid.as_deref()).await,
+        };
+        match &leader {
+            Some(leader) => hint = converse(node, leader, &cluster_id, &mut joined).await?,
             None => {
                 let reason = format!("no node of cluster {cluster_id} says who leads the controller");
                 still_waiting(node, joined, reason);
-                None
             }
-        };
+        }
+        avoid = leader;
         pause = if began.elapsed() > Duration::from_secs(1) { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
         tokio::time::sleep(pause).await;
-    }
-}
-
-async fn leader(node: &Node, hint: Option<String>, cluster_id: &str) -> Option<String> {
-    match hint {
-        Some(hint) => Some(hint),
-        None => find::leader(node, cluster_id).await,
     }
 }
 

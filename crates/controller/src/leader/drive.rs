@@ -100,11 +100,20 @@ fn found(node: &Node) -> Option<Command> {
 async fn carry_out(node: &Node, commands: Vec<Command>) {
     let proposals = commands.iter().map(|command| async move { (command, propose(node, command).await) });
     for (command, answer) in join_all(proposals).await {
+        let command = loggable(command);
         match answer.map(|answer| answer.outcome) {
-            Ok(Ok(_)) => debug!(?command, "applied"),
-            Ok(Err(refusal)) => debug!(?command, %refusal, "refused"),
-            Err(error) => warn!(?command, %error, "no answer"),
+            Ok(Ok(_)) => debug!(command, "applied"),
+            Ok(Err(refusal)) => debug!(command, %refusal, "refused"),
+            Err(error) => warn!(command, %error, "no answer"),
         }
+    }
+}
+
+/// The command for the log, without the cluster's secret.
+fn loggable(command: &Command) -> String {
+    match command {
+        Command::FormCluster { cluster_id, voters, .. } => format!("FormCluster {cluster_id} on {voters:?}"),
+        other => format!("{other:?}"),
     }
 }
 

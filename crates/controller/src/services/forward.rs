@@ -76,7 +76,7 @@ async fn attempt(node: &Node, operation: &Operation, hint: Option<String>, deadl
     }
     let address = match hint {
         Some(hint) => Some(hint),
-        None => find::leader(node, &cluster_id(node)).await,
+        None => find::leader(node, &cluster_id(node), None).await,
     };
     let Some(address) = address else { return Attempt::NotNow("the controller has no leader".to_owned()) };
     match tokio::time::timeout_at(deadline, ask(node, operation, &address)).await {

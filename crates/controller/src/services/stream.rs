@@ -1,6 +1,7 @@
 //! StreamService: creating, describing, resharding and deleting streams.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_catalog::{Applied, Durability, NewStream, Operation, ReshardId, RetentionChange, Stream};
 use thalweg_proto::convert::{optional_hash_key, shard_id, stream_name};
@@ -17,6 +18,8 @@ use super::{present, refusals, wait};
 use crate::Image;
 use crate::node::Node;
 
+/// How long a deletion waits for its stream's data to be gone everywhere.
+const REMOVAL_WAIT: Duration = Duration::from_secs(3);
 const STREAMS_PER_PAGE: (u32, u32) = (100, 1_000);
 const SHARDS_PER_PAGE: (u32, u32) = (1_000, 10_000);
 
@@ -129,16 +132,16 @@ impl StreamService for Streams {
         &self,
         request: Request<DeleteStreamRequest>,
     ) -> Result<Response<DeleteStreamResponse>, Status> {
-        let (name, deadline) = (stream_name(&request.get_ref().name)?, self.deadline());
+        let name = stream_name(&request.get_ref().name)?;
         let id = known(&*self.image()?, &name).ok().map(|stream| stream.id);
-        self.mutate(Operation::DeleteStream { stream: name.clone() }, deadline).await?;
+        self.mutate(Operation::DeleteStream { stream: name.clone() }, self.deadline()).await?;
         // The name is free once all nodes have removed their replicas. A node that is away delays
         // that; the stream is gone for clients all the same.
         let gone = |image: &Image| {
             let left = image.catalog.stream(&name).map(|stream| stream.id);
             (left.is_none() || left != id).then_some(())
         };
-        let _ = wait::until(&self.0, deadline, gone, |_| String::new()).await;
+        let _ = wait::until(&self.0, Instant::now() + REMOVAL_WAIT, gone, |_| String::new()).await;
         Ok(Response::new(DeleteStreamResponse {}))
     }
 
