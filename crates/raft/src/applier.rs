@@ -64,10 +64,7 @@ impl Applier {
             snapshot_due: watch::Sender::new(log.state().trimmed.map_or(0, |(index, _)| index)),
         });
         let weak = Arc::downgrade(&shared);
-        log.set_checkpoint_source(Arc::new(move || match weak.upgrade() {
-            Some(shared) => shared.state.lock().checkpoint(),
-            None => (0, Bytes::new()),
-        }));
+        log.set_checkpoint_source(Arc::new(move || Some(weak.upgrade()?.state.lock().checkpoint())));
         Ok(Applier { shared })
     }
 

@@ -19,7 +19,7 @@ use crate::recent::Recent;
 use crate::{Done, LogEntry};
 
 /// Tells the state to save with the moved entries: `(applied index, state)`.
-pub type CheckpointSource = Arc<dyn Fn() -> (u64, Bytes) + Send + Sync>;
+pub type CheckpointSource = Arc<dyn Fn() -> Option<(u64, Bytes)> + Send + Sync>;
 
 pub(crate) struct Group {
     pub(crate) id: GroupId,
@@ -103,7 +103,7 @@ impl Group {
     /// Asks the caller for its state. No lock is held while it answers.
     pub(crate) fn ask_checkpoint(&self) -> Option<(u64, Bytes)> {
         let source = self.source.lock().clone();
-        source.map(|source| source())
+        source.and_then(|source| source())
     }
 }
 

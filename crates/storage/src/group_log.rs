@@ -202,8 +202,9 @@ impl GroupLog {
 
     /// Whom to ask for `(applied index, state)` when entries are moved; it is saved atomically with
     /// them and returned by [`GroupLog::state`] after a restart. Called from the mover's thread, and
-    /// from that of [`GroupLog::trim`], without locks; not before anything was applied. It should
-    /// hold this log weakly if at all: the log keeps it until it is closed.
+    /// from that of [`GroupLog::trim`], without locks; not before anything was applied. Nothing is
+    /// saved when it has nothing to say, as when the state has ended before the log. It should hold
+    /// this log weakly if at all: the log keeps it until it is closed.
     pub fn set_checkpoint_source(&self, source: CheckpointSource) {
         self.group.set_source(source);
     }

@@ -193,7 +193,7 @@ impl World {
             let log = self.log(group);
             self.log(group).set_checkpoint_source(Arc::new(move || {
                 let applied = log.state().applied_hint.unwrap_or(0);
-                (applied, Bytes::from(applied.to_string()))
+                Some((applied, Bytes::from(applied.to_string())))
             }));
         }
     }

@@ -55,7 +55,7 @@ fn a_restart_replays_only_the_hot_tail() {
 fn the_checkpoint_is_saved_with_the_entries_it_speaks_of() {
     let node = Node::start();
     let group = node.log.group(A);
-    group.set_checkpoint_source(Arc::new(|| (6, Bytes::from_static(b"state at 6"))));
+    group.set_checkpoint_source(Arc::new(|| Some((6, Bytes::from_static(b"state at 6")))));
     node.put(A, entries(0..10, 100));
     group.set_applied(4);
     node.log.flush().unwrap();
@@ -67,12 +67,25 @@ fn the_checkpoint_is_saved_with_the_entries_it_speaks_of() {
 }
 
 #[test]
+fn a_state_that_ended_before_the_log_leaves_no_checkpoint() {
+    let node = Node::start();
+    let group = node.log.group(A);
+    group.set_checkpoint_source(Arc::new(|| None));
+    node.put(A, entries(0..10, 100));
+    group.set_applied(4);
+    node.log.flush().unwrap();
+    let node = node.crash();
+    assert_eq!(node.log.group(A).state().checkpoint, None);
+    assert_eq!(read_all(&node.log.group(A), 0, 100_000), entries(0..10, 100));
+}
+
+#[test]
 fn a_trim_is_durable_together_with_a_checkpoint_that_stands_for_it() {
     let node = Node::start();
     let group = node.log.group(A);
     let of = group.clone();
     let applied = move || of.state().applied_hint.unwrap();
-    group.set_checkpoint_source(Arc::new(move || (applied(), Bytes::from(applied().to_string()))));
+    group.set_checkpoint_source(Arc::new(move || Some((applied(), Bytes::from(applied().to_string())))));
     node.put(A, entries(0..20, 100));
     group.set_applied(4);
     node.log.flush().unwrap();
