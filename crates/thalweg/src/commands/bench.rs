@@ -9,6 +9,7 @@
 //! there was room to make it; what the generator costs is paid before the clock runs.
 
 mod consume;
+mod device;
 mod load;
 mod meter;
 mod pace;
@@ -73,7 +74,8 @@ pub(crate) struct Common {
     /// Server processes to watch; default: those on this machine that the cluster's addresses lead to
     #[arg(long, value_name = "PID", value_delimiter = ',')]
     server_pid: Vec<u32>,
-    /// Where to measure how fast this host syncs; best on the servers' disk
+    /// A folder on the servers' disk: where to measure how fast this host syncs, and how much is
+    /// written; default: the temporary folder
     #[arg(long, value_name = "DIR")]
     host_dir: Option<PathBuf>,
     /// Do not measure the host
@@ -89,6 +91,10 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    fn host_dir(&self) -> PathBuf {
+        self.host_dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
     fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output.format() }
     }

@@ -163,20 +163,30 @@ impl Report {
         };
         let gigabytes = (bytes as f64 / 1e9).max(f64::MIN_POSITIVE);
         let cpu_per_gb = usage.cpu_seconds / gigabytes;
-        let replication = f64::from(session.stream.replication.max(1));
-        let disk_per_byte = usage.disk_write_bytes as f64 / (bytes.max(1) as f64 * replication);
+        let replicated = bytes.max(1) as f64 * f64::from(session.stream.replication.max(1));
+        let accounted = usage.disk_write_bytes as f64 / replicated;
+        let device = usage.device_write_bytes.map(|written| written as f64 / replicated);
         let processes = session.servers.count();
         let object = json!({
             "processes": processes,
             "cpu_s": rounded(usage.cpu_seconds),
             "cpu_s_per_gb": rounded(cpu_per_gb),
-            "disk_write_bytes": usage.disk_write_bytes,
-            "disk_bytes_per_byte_and_replica": rounded(disk_per_byte),
+            "device_write_bytes": usage.device_write_bytes,
+            "device_bytes_per_byte_and_replica": device.map(rounded),
+            "accounted_write_bytes": usage.disk_write_bytes,
+            "accounted_bytes_per_byte_and_replica": rounded(accounted),
             "resident_bytes": usage.resident_bytes,
         });
         self.set("servers", object);
         self.fact("server CPU", format!("{cpu_per_gb:.2} CPU-s/GB, all replicas ({:.1} CPU-s)", usage.cpu_seconds));
-        self.fact("server disk", format!("{disk_per_byte:.2} bytes written per byte and replica"));
+        let device = device.map_or_else(|| "unknown".to_owned(), |written| format!("{written:.2}"));
+        self.fact(
+            "server disk",
+            format!(
+                "{device} bytes per byte and replica reached the device, from all processes \
+                 ({accounted:.2} accounted to the servers, whole folios)"
+            ),
+        );
         self.fact("server memory", format!("{} in {processes} processes", human::bytes(usage.resident_bytes)));
     }
 }

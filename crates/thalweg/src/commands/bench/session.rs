@@ -40,7 +40,7 @@ impl Session {
     pub(super) async fn begin(common: &Common) -> anyhow::Result<Session> {
         let client = common.connect.client()?;
         let cluster = client.cluster().describe().await?;
-        let servers = Servers::find(&cluster, &common.server_pid);
+        let servers = Servers::find(&cluster, &common.server_pid, &common.host_dir());
         let host = if common.no_host { None } else { Some(probe_host(common).await?) };
         let (name, delete_after) = match &common.stream {
             Some(name) => (name.clone(), false),
@@ -72,7 +72,7 @@ impl Session {
 
 async fn probe_host(common: &Common) -> anyhow::Result<HostLimits> {
     let spinner = progress::spinner("measuring this host");
-    let dir = common.host_dir.clone().unwrap_or_else(std::env::temp_dir);
+    let dir = common.host_dir();
     let probes = tokio::task::spawn_blocking(move || -> std::io::Result<HostLimits> {
         let sync = host::sync_probe(&dir, SYNC_BLOCK_BYTES, PROBE)?;
         Ok(HostLimits { sync, loopback_mb_per_s: host::loopback_probe(PROBE)? })

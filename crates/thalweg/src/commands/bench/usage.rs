@@ -9,30 +9,38 @@ use std::path::Path;
 
 use thalweg_client::ClusterDescription;
 
+use super::device::Device;
+
 /// The server processes on this machine.
 #[derive(Clone, Debug)]
 pub(super) struct Servers {
     pids: BTreeSet<u32>,
+    device: Option<Device>,
 }
 
 /// What the servers have used so far, all together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Usage {
     pub(super) cpu_seconds: f64,
+    /// As the kernel accounts them to the processes: see [`super::device`].
     pub(super) disk_write_bytes: u64,
+    /// Written to the device by anyone.
+    pub(super) device_write_bytes: Option<u64>,
     pub(super) resident_bytes: u64,
 }
 
 impl Servers {
     /// The processes named, or those that listen on the cluster's local addresses.
-    pub(super) fn find(cluster: &ClusterDescription, named: &[u32]) -> Servers {
+    /// Their data is taken to lie on the device under `dir`.
+    pub(super) fn find(cluster: &ClusterDescription, named: &[u32], dir: &Path) -> Servers {
+        let device = Device::of(dir);
         if !named.is_empty() {
-            return Servers { pids: named.iter().copied().collect() };
+            return Servers { pids: named.iter().copied().collect(), device };
         }
         let ports =
             cluster.nodes.iter().filter(|node| node.connected).filter_map(|node| local_port(&node.public_address));
         let inodes: BTreeSet<u64> = ports.flat_map(listening_inodes).collect();
-        Servers { pids: owners(&inodes) }
+        Servers { pids: owners(&inodes), device }
     }
 
     /// How many there are.
@@ -43,13 +51,14 @@ impl Servers {
     /// What they have used; nothing when there is none to look at.
     pub(super) fn usage(&self) -> Option<Usage> {
         let each: Vec<_> = self.pids.iter().filter_map(|pid| usage_of(*pid)).collect();
-        (!each.is_empty() && each.len() == self.pids.len()).then(|| {
-            each.iter().fold(Usage::default(), |sum, usage| Usage {
-                cpu_seconds: sum.cpu_seconds + usage.cpu_seconds,
-                disk_write_bytes: sum.disk_write_bytes + usage.disk_write_bytes,
-                resident_bytes: sum.resident_bytes + usage.resident_bytes,
-            })
-        })
+        let mut sum =
+            Usage { device_write_bytes: self.device.as_ref().and_then(Device::written_bytes), ..Usage::default() };
+        for usage in &each {
+            sum.cpu_seconds += usage.cpu_seconds;
+            sum.disk_write_bytes += usage.disk_write_bytes;
+            sum.resident_bytes += usage.resident_bytes;
+        }
+        (!each.is_empty() && each.len() == self.pids.len()).then_some(sum)
     }
 }
 
@@ -59,6 +68,7 @@ impl Usage {
         Usage {
             cpu_seconds: self.cpu_seconds - before.cpu_seconds,
             disk_write_bytes: self.disk_write_bytes.saturating_sub(before.disk_write_bytes),
+            device_write_bytes: self.device_write_bytes.zip(before.device_write_bytes).map(|(now, then)| now - then),
             resident_bytes: self.resident_bytes,
         }
     }
@@ -112,6 +122,7 @@ fn usage_of(pid: u32) -> Option<Usage> {
     Some(Usage {
         cpu_seconds: ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
         disk_write_bytes: value_of(&read("io")?, "write_bytes:")?,
+        device_write_bytes: None,
         resident_bytes: value_of(&read("status")?, "VmRSS:")? * 1024,
     })
 }
