@@ -123,9 +123,9 @@ impl ShardState {
         self.trim
     }
 
-    /// The first index that may be read.
+    /// The first index that may be read. Index 0 holds the group's first members, never a command.
     pub fn horizon(&self) -> u64 {
-        self.trim.map_or(0, |trim| trim.index + 1)
+        self.trim.map_or(1, |trim| trim.index + 1)
     }
 
     /// Whether nothing is left to read.

@@ -58,7 +58,9 @@ impl InFlight {
         if let Some((_, receipt)) = on_their_way.iter().find(|(sequence, _)| *sequence == tag.sequence) {
             return Judgement::Attach(receipt.clone());
         }
-        let last = on_their_way.back().map_or(0, |(sequence, _)| *sequence);
+        // Outcomes are noted in any order: a later batch may be applied and gone from here already.
+        let proposed = on_their_way.back().map_or(0, |(sequence, _)| *sequence);
+        let last = proposed.max(applied.producers().last_sequence(tag.producer).unwrap_or(0));
         if tag.sequence == last + 1 {
             Judgement::Propose
         } else if tag.sequence > last {
@@ -155,6 +157,17 @@ mod tests {
         assert!(verdict(&in_flight, 2, &state).starts_with("Duplicate"));
         in_flight.remove(0, tag(3));
         assert_eq!(verdict(&in_flight, 3, &state), "propose");
+    }
+
+    #[test]
+    fn outcomes_that_are_noted_out_of_order_leave_no_gap() {
+        let state = applied(1..=4);
+        let mut in_flight = InFlight::default();
+        [3, 4].into_iter().for_each(|sequence| in_flight.insert(tag(sequence), watch::channel(None).1));
+        in_flight.remove(0, tag(4));
+        assert_eq!(verdict(&in_flight, 5, &state), "propose");
+        assert!(verdict(&in_flight, 4, &state).starts_with("Duplicate"));
+        assert_eq!(verdict(&in_flight, 6, &state), "Gap { expected: 5 }");
     }
 
     #[test]

@@ -88,6 +88,20 @@ async fn a_waiting_reader_wakes_when_a_record_is_committed() {
     assert_eq!(payloads(&waiting.await.unwrap()), ["woken"]);
 }
 
+/// Flips a bit of an entry in a node's record store, once the entry has got there.
+async fn damage(node: &Node, index: u64) {
+    let damaged = async {
+        loop {
+            node.log.flush().unwrap();
+            if node.store.corrupt(GroupId(1), index) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, damaged).await.expect("entries move to the record store");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_copy_is_healed_from_a_peer_before_it_is_served() {
     let cluster = Cluster::start(3).await;
@@ -95,12 +109,14 @@ async fn a_damaged_copy_is_healed_from_a_peer_before_it_is_served() {
     let shard = cluster.leader(1).await;
     let damaged = append(&shard, &["a"]).await.first.raft_index();
     append(&shard, &["b"]).await;
-    let leader = cluster.node(shard.spec().preferred_leader.unwrap().0);
-    let node = cluster.nodes.iter().find(|node| node.host.observe().borrow()[&GroupId(1)].leading).unwrap_or(leader);
-    node.log.flush().unwrap();
-    assert!(node.store.corrupt(GroupId(1), damaged), "the entry has moved to the record store");
-    assert_eq!(all_payloads(&shard).await, ["a", "b"]);
-    assert_eq!(node.host.metrics().repairs.get(), 1);
+    let node = cluster.nodes.iter().find(|node| node.host.observe().borrow()[&GroupId(1)].leading).unwrap();
+    damage(node, damaged).await;
+    let healed = async {
+        while node.host.metrics().repairs.get() == 0 {
+            assert_eq!(all_payloads(&shard).await, ["a", "b"]);
+        }
+    };
+    tokio::time::timeout(PATIENCE, healed).await.expect("healed as soon as it is read from the store");
     assert_eq!(all_payloads(&shard).await, ["a", "b"]);
     assert_eq!(node.host.metrics().repairs.get(), 1, "it stays healed");
 }
@@ -111,8 +127,15 @@ async fn damage_without_an_intact_copy_is_reported_and_never_served() {
     cluster.apply(&[spec(1, &[1])]);
     let shard = cluster.leader(1).await;
     let damaged = append(&shard, &["a"]).await.first.raft_index();
-    cluster.node(1).log.flush().unwrap();
-    assert!(cluster.node(1).store.corrupt(GroupId(1), damaged));
-    let refused = shard.read(Cursor::at(0), 1 << 20, Duration::ZERO).await.unwrap_err();
+    damage(cluster.node(1), damaged).await;
+    let refused = async {
+        loop {
+            match shard.read(Cursor::at(0), 1 << 20, Duration::ZERO).await {
+                Ok(page) => assert_eq!(payloads(&page), ["a"], "from memory, which is not damaged"),
+                Err(error) => return error,
+            }
+        }
+    };
+    let refused = tokio::time::timeout(PATIENCE, refused).await.expect("read from the store in the end");
     assert!(matches!(refused, ReadError::Corrupt { index, .. } if index == damaged), "{refused}");
 }

@@ -78,6 +78,8 @@ impl Cluster {
     }
 
     pub(crate) async fn start_with(count: u64, options: Options) -> Cluster {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let clock = ManualClock::at(START);
         let mut listeners = Vec::new();
         for _ in 0..count {
@@ -148,7 +150,8 @@ impl Cluster {
         let at = id as usize - 1;
         let old = self.nodes.remove(at);
         let (dir, store) = (old.dir.clone(), old.store.clone());
-        drop(old);
+        // The socket is free once the task that listened is gone.
+        let _ = old.server.await;
         let listener = TcpListener::bind(&self.addresses[at]).await.unwrap();
         let node = self.start_node(id, listener, dir, store, options());
         self.nodes.insert(at, node);
