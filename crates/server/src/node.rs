@@ -103,8 +103,12 @@ pub struct Node {
 impl Node {
     /// Starts a node; returns when its ports answer. Joining goes on by itself: see [`Node::wait_ready`].
     pub async fn start(config: Config, listeners: Listeners) -> Result<Node, StartError> {
+        Node::start_with(config, listeners, Arc::new(SystemClock)).await
+    }
+
+    /// As [`Node::start`], with wall-clock time from `clock`: for tests of what takes days.
+    pub async fn start_with(config: Config, listeners: Listeners, clock: Arc<dyn Clock>) -> Result<Node, StartError> {
         let id = NodeId(config.node_id);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let mut random = [0; 40];
         rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, &mut random)

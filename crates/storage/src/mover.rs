@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::MutexGuard;
@@ -25,6 +25,8 @@ use crate::{Done, LogEntry, ReadError, StorageError, StoreError, read, rewrite};
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// The mover looks whether there is work at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// However little is written, trimmed entries leave the record store within about this.
+const TRIMMED_WAIT_MAX: Duration = Duration::from_secs(15);
 /// Dropped space is reclaimed when this fraction of the live entries was dropped.
 const RECLAIM_FRACTION: u64 = 8;
 
@@ -49,13 +51,29 @@ pub(crate) struct Backlog {
 /// The mover's thread.
 pub(crate) fn run_until_stopped(shared: &Shared) {
     let _watch = PanicWatch(shared);
+    let mut last_looked = Instant::now();
     let mut stop = shared.mover.stop.lock();
     while !*stop {
+        if last_looked.elapsed() >= TRIMMED_WAIT_MAX {
+            last_looked = Instant::now();
+            MutexGuard::unlocked(&mut stop, || call_for_trimmed(shared));
+        }
         // A round may be left over (urgent), may find nothing, or may have failed for good.
         let worked = MutexGuard::unlocked(&mut stop, || run(shared, Mode::WhenDue)).unwrap_or(false);
         if !worked && !*stop && !shared.mover.urgent.load(Relaxed) {
             shared.mover.called.wait_for(&mut stop, LOOK_AGAIN);
         }
+    }
+}
+
+/// Makes a round due when stored entries were trimmed: where little is written, no threshold does.
+fn call_for_trimmed(shared: &Shared) {
+    let waits = |group: &Arc<Group>| {
+        let inner = group.lock();
+        inner.drop_below && inner.stored > 0
+    };
+    if shared.all_groups().iter().any(waits) {
+        shared.mover.urgent.store(true, Relaxed);
     }
 }
 

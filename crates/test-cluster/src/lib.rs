@@ -30,7 +30,7 @@ pub use images::ImageWatch;
 pub use load::{Load, LoadOptions};
 pub use node::TestNode;
 pub use read::{Tail, read_all};
-pub use server::run_node;
+pub use server::{CLOCK_AHEAD_HOURS, run_node};
 pub use strace::Strace;
 pub use wait::eventually;
 

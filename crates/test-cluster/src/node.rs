@@ -79,6 +79,11 @@ impl TestNode {
         self.child.as_ref().map(Child::id)
     }
 
+    /// Changes a setting, in the words of the environment, from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.launch.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Gives it further seeds.
     pub(crate) fn set_seeds(&mut self, seeds: &[String]) {
         self.launch.arguments.extend(["--seeds".to_owned(), seeds.join(",")]);

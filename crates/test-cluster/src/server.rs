@@ -1,8 +1,14 @@
 //! What a node process runs: `thalweg server`, without the rest of the command line.
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use thalweg_server::{Config, Listeners, Node, Overrides};
+use thalweg_types::{Clock, SystemClock, UnixMillis};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// By how many hours the test node's clock is ahead; a setting that `thalweg server` does not have.
+pub const CLOCK_AHEAD_HOURS: &str = "TEST_CLOCK_AHEAD_HOURS";
 
 /// Runs the node that this process's arguments describe, until SIGTERM or until it must not go
 /// on. The arguments are those of `thalweg server`.
@@ -36,10 +42,26 @@ fn overrides() -> anyhow::Result<Overrides> {
     Ok(overrides)
 }
 
+/// Runs ahead of the machine's clock by a constant, so that days pass from one start to the next.
+struct ClockAhead {
+    by_ms: u64,
+}
+
+impl Clock for ClockAhead {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(SystemClock.now().0 + self.by_ms)
+    }
+}
+
+fn clock() -> anyhow::Result<ClockAhead> {
+    let hours: u64 = std::env::var(CLOCK_AHEAD_HOURS).map_or(Ok(0), |hours| hours.parse())?;
+    Ok(ClockAhead { by_ms: hours * 3_600_000 })
+}
+
 async fn serve(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let listeners = Listeners::bind(&config).await?;
-    let node = Node::start(config, listeners).await?;
+    let node = Node::start_with(config, listeners, Arc::new(clock()?)).await?;
     let failed = tokio::select! {
         _ = terminate.recv() => None,
         reason = node.failed() => Some(reason),
