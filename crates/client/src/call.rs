@@ -22,7 +22,7 @@ pub enum CallError {
     #[error("{0}")]
     Refused(WireError),
     /// No node could be reached; nothing was sent.
-    #[error("no node could be reached within {waited:?}; the last error: {last}")]
+    #[error("no node could be reached within {waited:.1?}; the last error: {last}")]
     Unreachable {
         /// How long it was tried.
         waited: Duration,
