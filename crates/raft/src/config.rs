@@ -39,11 +39,12 @@ impl Default for Options {
 pub struct Timing {
     /// Between pings of two nodes. Default 200 ms.
     pub ping_interval: Duration,
-    /// A peer that answers no ping for this long is down. Default 700 ms.
+    /// A peer that answers no ping for this long is down. Default 1.5 s: a starved process is slow to
+    /// answer, and a dead one is noticed at once by its broken stream.
     pub ping_timeout: Duration,
-    /// Between heartbeats of an awake group. Default 500 ms.
+    /// Between heartbeats of an awake group; replication counts as one. Default 1 s.
     pub heartbeat_interval: Duration,
-    /// Shortest election time-out of an awake group. Default 2 s; the longest is half as much more.
+    /// Shortest election time-out of an awake group. Default 4 s; the longest is half as much more.
     pub election_timeout: Duration,
     /// A group without writes for this long falls asleep. Default 2 s.
     pub hibernate_after: Duration,
@@ -58,9 +59,9 @@ impl Default for Timing {
     fn default() -> Self {
         Timing {
             ping_interval: Duration::from_millis(200),
-            ping_timeout: Duration::from_millis(700),
-            heartbeat_interval: Duration::from_millis(500),
-            election_timeout: Duration::from_millis(2_000),
+            ping_timeout: Duration::from_millis(1_500),
+            heartbeat_interval: Duration::from_millis(1_000),
+            election_timeout: Duration::from_millis(4_000),
             hibernate_after: Duration::from_millis(2_000),
             rpc_timeout: Duration::from_millis(1_500),
             takeover_stagger: Duration::from_millis(250),
@@ -75,6 +76,7 @@ pub(crate) fn raft_config(options: &Options) -> Arc<openraft::Config> {
     let config = openraft::Config {
         cluster_name: "thalweg".to_owned(),
         heartbeat_interval: options.timing.heartbeat_interval.as_millis() as u64,
+        heartbeat_min_interval: Some(options.timing.heartbeat_interval.as_millis() as u64),
         election_timeout_min,
         election_timeout_max,
         // Snapshots sit at the trim point and are asked for when it moves; see `Applier`.

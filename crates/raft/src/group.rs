@@ -327,6 +327,9 @@ impl Inner {
     }
 
     async fn answer_heartbeat(&self, append: openraft::raft::AppendEntriesRequest<TypeConfig>) -> Reply {
+        if append.vote.leader_id.voted_for == self.node.id.0 {
+            return Reply::Refused("an append in the name of its receiver".to_owned());
+        }
         self.hear(append.vote.leader_id.term);
         let (commit, prev) = (append.leader_commit, append.prev_log_id);
         let response = match self.raft.append_entries(append).await {

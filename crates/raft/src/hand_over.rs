@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use openraft::raft::AppendEntriesRequest;
 use thalweg_types::NodeId;
@@ -60,6 +61,10 @@ async fn wait_standing(group: &Arc<Inner>, node: NodeId) -> Result<(), Membershi
 /// Whether `node` is there and has everything that is applied here.
 async fn check_standing(group: &Arc<Inner>, node: NodeId) -> Result<(), MembershipError> {
     let metrics = group.raft().metrics().borrow_watched().clone();
+    // Leadership may have moved since: then the vote is another's, and not ours to speak with.
+    if metrics.state != ServerState::Leader || metrics.vote.leader_id.voted_for != group.node.id.0 {
+        return Err(MembershipError::Refused("this node does not lead the group any more".to_owned()));
+    }
     let heartbeat = AppendEntriesRequest {
         vote: metrics.vote,
         prev_log_id: metrics.last_applied,
