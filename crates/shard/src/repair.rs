@@ -12,8 +12,13 @@ use crate::replica::Replica;
 /// Message size between peers: the largest batch and room for its frame.
 pub(crate) const PEER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Replaces the entry at `index` by a peer's intact copy.
+/// Replaces the entry at `index` by a peer's intact copy. Readers that meet the damage together
+/// come one after the other, so that it is repaired once.
 pub(crate) async fn repair(replica: &Replica, index: u64) -> Result<(), ReadError> {
+    let _one_at_a_time = replica.repairing.lock().await;
+    if replica.group().read(index, 1).await.is_ok() {
+        return Ok(());
+    }
     let mut reason = "it has no other replica that can be reached".to_owned();
     for peer in replica.peers() {
         match fetch(replica, peer, index).await {

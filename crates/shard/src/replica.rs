@@ -34,6 +34,7 @@ pub struct Replica {
     pub(crate) poke: Notify,
     wants_poke: AtomicBool,
     oldest: Mutex<Option<EntryFacts>>,
+    pub(crate) repairing: tokio::sync::Mutex<()>,
     node: Arc<NodeLimits>,
 }
 
@@ -49,7 +50,6 @@ impl Replica {
         let appender = Appender::new(groups.node_id(), group.clone(), spec.subscribe(), state.clone(), node.clone());
         let (applied, status, gone) = (group.applied(), group.status(), watch::Sender::new(false));
         let (poke, wants_poke) = (Notify::new(), AtomicBool::new(false));
-        let oldest = Mutex::new(None);
         Arc::new(Replica {
             groups,
             group,
@@ -61,7 +61,8 @@ impl Replica {
             gone,
             poke,
             wants_poke,
-            oldest,
+            oldest: Mutex::default(),
+            repairing: Default::default(),
             node,
         })
     }
