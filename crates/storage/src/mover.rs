@@ -163,7 +163,7 @@ impl Staged {
             inner.stored += moved;
             let Some(first) = drop_below else { return 0 };
             let live = meta.moved_end.saturating_sub(first);
-            inner.stored.saturating_sub(std::mem::replace(&mut inner.stored, live))
+            std::mem::replace(&mut inner.stored, live).saturating_sub(live)
         });
         repaired.into_iter().for_each(|done| done(Ok(())));
         dropped

@@ -54,6 +54,31 @@ fn groups_written_by_many_threads_are_whole_after_close_and_reopen() {
 }
 
 #[test]
+fn the_space_of_what_a_reopened_log_trims_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    for (id, bytes) in [(A, 200_000), (B, 50)] {
+        let (callback, answer) = done();
+        log.group(id).append(entries(0..50, bytes), true, callback);
+        answer.recv().unwrap().unwrap();
+        log.group(id).set_applied(49);
+    }
+    log.close().unwrap();
+    drop(log);
+    let (log, _) = open(dir.path());
+    let stored = |dir: &std::path::Path| -> u64 {
+        let files = std::fs::read_dir(dir.join("records")).unwrap().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+    };
+    assert!(stored(dir.path()) > 9_000_000);
+    let (callback, answer) = done();
+    log.group(A).trim(49, 1, callback);
+    answer.recv().unwrap().unwrap();
+    log.flush().unwrap();
+    assert!(stored(dir.path()) < 2_000_000, "{}", stored(dir.path()));
+}
+
+#[test]
 fn a_process_that_dies_loses_nothing_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..5 {
