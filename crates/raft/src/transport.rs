@@ -1,6 +1,6 @@
 //! Node to node: one long-lived bidirectional stream for each ordered pair of nodes and lane.
 //!
-//! The caller's side is a [`Link`] a lane: requests of all groups leave on it and are answered by
+//! The caller's side is a [`link::Link`] a lane: requests of all groups leave on it and are answered by
 //! number. The callee's side is [`service`]. Two lanes, so that votes, heartbeats and pings are
 //! never stuck behind data; the control lane's pings and its breaking are how nodes notice each
 //! other's death. Bodies of entries are copied once on the way out and sliced on the way in.
