@@ -18,9 +18,11 @@ pub fn to_shard_ref(stream: StreamId, shard: ShardId) -> v1::ShardRef {
 
 /// The producer and sequence of a tag.
 pub fn producer_tag(tag: &v1::ProducerTag) -> Result<(ProducerId, u64), WireError> {
-    let id: [u8; 16] = tag.producer_id.as_ref().try_into().map_err(|_| {
-        invalid(format!("`producer_id` has {} bytes; it must have 16", tag.producer_id.len()))
-    })?;
+    let id: [u8; 16] = tag
+        .producer_id
+        .as_ref()
+        .try_into()
+        .map_err(|_| invalid(format!("`producer_id` has {} bytes; it must have 16", tag.producer_id.len())))?;
     if tag.sequence == 0 {
         return Err(invalid("a producer's `sequence` begins at 1"));
     }
