@@ -16,7 +16,7 @@ BIN := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test verify fmt-check layering clippy docs fix bench install
+.PHONY: help dev test soak verify fmt-check layering clippy docs fix bench install
 
 help: ## say what there is
 	@echo "Thalweg: make TARGET [ARGS=...] [PROFILE=release]"
@@ -34,6 +34,9 @@ dev: ## build and start a three-node cluster in one process (ARGS="--nodes 1")
 
 test: ## run every test
 	$(CARGO) test $(LOCKED) $(KEEP_GOING) --workspace $(ARGS)
+
+soak: ## run the long versions of the system tests: kills, reshards, pauses, in a release build
+	SOAK=1 $(CARGO) test $(LOCKED) --release -p thalweg-system-tests $(ARGS) -- --nocapture --test-threads=1
 
 verify: fmt-check layering clippy docs ## check format, layering, lints and docs; changes nothing
 
