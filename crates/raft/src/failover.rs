@@ -101,7 +101,9 @@ async fn find_leader(group: Weak<Inner>) {
     }
     let mut status = inner.status.subscribe();
     let greeted = status.wait_for(|status| status.leader.is_some());
-    let patience = inner.node.options.timing.heartbeat_interval + GREETING_GRACE;
+    let alone = inner.raft().voter_ids().eq([inner.node.id.0]);
+    let greeting = inner.node.options.timing.heartbeat_interval + GREETING_GRACE;
+    let patience = if alone { Duration::ZERO } else { greeting };
     let heard = tokio::time::timeout(patience, greeted).await.is_ok();
     if !heard {
         campaign_in_turn(&inner, None).await;
