@@ -12,8 +12,9 @@ mod admission;
 mod appender;
 mod error;
 mod in_flight;
+mod ticket;
 
 pub(crate) use admission::admit;
-pub use appender::Ticket;
 pub(crate) use appender::{Appender, NodeLimits};
 pub use error::{AppendError, Appended};
+pub use ticket::Ticket;

@@ -17,6 +17,7 @@ mod warden;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use futures::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use thalweg_raft::Groups;
 use thalweg_types::{Clock, GroupId, NodeId, ShardId, StreamId};
@@ -144,10 +145,14 @@ impl ShardHost {
     /// Stops all tasks and closes all replicas; their data stays.
     pub async fn shutdown(&self) {
         self.0.tasks.lock().drain(..).for_each(|task| task.abort());
-        for replica in self.0.replicas() {
-            self.0.forget(&replica);
-            self.0.groups.close(replica.group().id()).await;
-        }
+        let closing = futures::stream::iter(self.0.replicas()).for_each_concurrent(
+            self.options().opens_max,
+            |replica| async move {
+                self.0.forget(&replica);
+                self.0.groups.close(replica.group().id()).await;
+            },
+        );
+        closing.await;
     }
 }
 

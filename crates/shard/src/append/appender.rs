@@ -1,16 +1,16 @@
-//! The one ordered queue into a shard, and tickets for what is on its way.
+//! The one ordered queue into a shard: judged, stamped and proposed under one lock, one by one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use thalweg_raft::{Group, GroupStatus, Payload, Proposal, ProposeError};
+use thalweg_raft::{Group, GroupStatus, Payload};
 use thalweg_types::{Clock, NodeId, RecordBatch, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::in_flight::{InFlight, Judgement, Receipt};
+use super::in_flight::{InFlight, Judgement};
+use super::ticket::{OnItsWay, Ticket, settle, unproposed};
 use super::{AppendError, Appended, admit};
 use crate::command::{Command, EntryFacts, ProducerTag};
 use crate::machine::SharedState;
@@ -34,30 +34,8 @@ impl NodeLimits {
     }
 }
 
-/// A batch that is on its way, or whose outcome was known at once.
-#[derive(Debug)]
-pub struct Ticket {
-    receipt: Receipt,
-    duplicate: bool,
-}
-
-impl Ticket {
-    fn known(appended: Appended) -> Ticket {
-        Ticket { receipt: watch::channel(Some(Ok(appended))).1, duplicate: true }
-    }
-
-    /// Waits until the batch is durable, or refused, or `patience` ends.
-    pub async fn outcome(mut self, patience: Duration) -> Result<Appended, AppendError> {
-        let known = tokio::time::timeout(patience, self.receipt.wait_for(Option::is_some)).await;
-        let outcome = known.map_err(|_| AppendError::Timeout { waited: patience })?;
-        let lost = || AppendError::OutcomeUnknown { reason: "the replica stopped".to_owned() };
-        let appended = outcome.map_err(|_| lost())?.clone().ok_or_else(lost)??;
-        Ok(Appended { duplicate: appended.duplicate || self.duplicate, ..appended })
-    }
-}
-
 /// Bytes on their way, given back on drop.
-struct Permits(#[allow(dead_code, reason = "held, not read")] [OwnedSemaphorePermit; 2]);
+pub(super) struct Permits(#[allow(dead_code, reason = "held, not read")] [OwnedSemaphorePermit; 2]);
 
 /// Takes batches into one shard. Locks are taken in the order `order`, `in_flight`, `state`.
 pub(crate) struct Appender {
@@ -156,6 +134,9 @@ impl Appender {
 
     /// A leader just elected judges batches once it has applied all that was before it.
     async fn wait_while_taking_over(&self) {
+        if self.status.borrow().leading {
+            return;
+        }
         let me = self.node_id;
         let mut status = self.status.clone();
         let settled = status.wait_for(|status| status.leading || status.leader != Some(me));
@@ -259,82 +240,5 @@ impl Appender {
         in_flight.enter_term(term);
         in_flight.set_sealing(term, true);
         self.state.with(|state| in_flight.stamp(self.node.clock.now(), state))
-    }
-}
-
-/// A batch between proposal and outcome. Whoever waits is told when this goes away, however it does.
-struct OnItsWay {
-    term: u64,
-    tag: Option<ProducerTag>,
-    facts: EntryFacts,
-    bytes: usize,
-    since: Instant,
-    applied: watch::Receiver<u64>,
-    in_flight: Arc<Mutex<InFlight>>,
-    sender: watch::Sender<Option<Result<Appended, AppendError>>>,
-    _permits: Permits,
-}
-
-impl OnItsWay {
-    async fn follow(mut self, proposal: Proposal, spec: Arc<ReplicaSpec>, metrics: Arc<Metrics>) {
-        let outcome = match proposal.outcome().await {
-            Ok(applied) => {
-                self.facts.index = applied.index;
-                // Readers go by the applied index: who was told of a write must be able to read it.
-                let _ = self.applied.wait_for(|index| *index >= applied.index).await;
-                settle(Outcome::decode(&applied.response), Some(self.facts), self.tag, &spec)
-            }
-            Err(error) => Err(unproposed(error)),
-        };
-        if outcome.is_ok() {
-            metrics.append_records.add(u64::from(self.facts.record_count));
-            metrics.append_bytes.add(self.bytes as u64);
-            metrics.commit_latency.record(self.since.elapsed());
-        }
-        self.sender.send_replace(Some(outcome));
-    }
-}
-
-impl Drop for OnItsWay {
-    fn drop(&mut self) {
-        if let Some(tag) = self.tag {
-            self.in_flight.lock().remove(self.term, tag);
-        }
-    }
-}
-
-/// What applying an append means to its caller. `facts` are the entry's own, if it was proposed.
-fn settle(
-    outcome: Outcome,
-    facts: Option<EntryFacts>,
-    tag: Option<ProducerTag>,
-    spec: &ReplicaSpec,
-) -> Result<Appended, AppendError> {
-    let sequence = tag.map_or(0, |tag| tag.sequence);
-    let appended = |facts: EntryFacts, duplicate| Appended {
-        first: spec.sequence_number(facts, 0),
-        record_count: facts.record_count,
-        arrived: facts.arrived,
-        duplicate,
-    };
-    let unavailable = |reason: &str| Err(AppendError::Unavailable { reason: reason.to_owned() });
-    match (outcome, facts) {
-        (Outcome::Done, Some(facts)) => Ok(appended(facts, false)),
-        (Outcome::Done, None) => unavailable("it gave no answer"),
-        (Outcome::Duplicate(original), _) => Ok(appended(original, true)),
-        (Outcome::Closed, _) => Err(AppendError::Closed),
-        (Outcome::Gap { expected }, _) => Err(AppendError::OutOfOrder { sequence, expected }),
-        (Outcome::Forgotten, _) => Err(AppendError::TooOld { sequence }),
-        (Outcome::Stale, _) => unavailable("its leader was just being replaced"),
-        (Outcome::NotUnderstood, _) => unavailable("a replica did not understand the command"),
-    }
-}
-
-fn unproposed(error: ProposeError) -> AppendError {
-    match error {
-        ProposeError::NotLeader { leader } => AppendError::NotLeader { leader },
-        ProposeError::Unavailable { reason } => AppendError::Unavailable { reason },
-        ProposeError::DiskFull => AppendError::DiskFull,
-        ProposeError::OutcomeUnknown { reason } => AppendError::OutcomeUnknown { reason },
     }
 }

@@ -1,8 +1,9 @@
 //! Retention: what goes, when, and that nothing else does.
 
 use thalweg_shard::ReplicaSpec;
+use thalweg_shard::append::AppendError;
 use thalweg_shard::read::{Cursor, StartPosition};
-use thalweg_types::UnixMillis;
+use thalweg_types::{NodeId, UnixMillis};
 
 use crate::support::*;
 
@@ -80,4 +81,25 @@ async fn duplicates_and_trims_are_remembered_over_a_restart() {
     let retry = append_tagged(&shard, "kept", 1).await.unwrap();
     assert_eq!((retry.first, retry.duplicate), (first.first, true));
     assert!(append(&shard, &["next"]).await.first > first.first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_joins_after_a_trim_starts_there_and_knows_the_same_retries() {
+    let cluster = Cluster::start(2).await;
+    let alone = spec(1, &[1]);
+    cluster.node(1).host.apply_specs(vec![alone.clone()]);
+    let shard = cluster.leader_among(&[1], 1).await;
+    append_tagged(&shard, "old", 1).await.unwrap();
+    cluster.clock.advance_ms(DAY_MS + 1);
+    let second = append_tagged(&shard, "kept", 2).await.unwrap();
+    holds(&shard, &["kept"]).await;
+    let both = spec(1, &[1, 2]);
+    let both = ReplicaSpec { bootstrap: false, preferred_leader: Some(NodeId(2)), ..both };
+    cluster.apply(&[both]);
+    cluster.observed(2, 1, |seen| seen.ready).await;
+    let joined = cluster.replica(2, 1).await;
+    assert_eq!(all_payloads(&joined).await, ["kept"]);
+    let retry = append_tagged(&joined, "kept", 2).await.unwrap();
+    assert_eq!((retry.first, retry.duplicate), (second.first, true));
+    assert_eq!(append_tagged(&joined, "gap", 4).await, Err(AppendError::OutOfOrder { sequence: 4, expected: 3 }));
 }
