@@ -93,6 +93,9 @@ impl Replica {
         tag: Option<ProducerTag>,
         patience: Duration,
     ) -> Result<Ticket, AppendError> {
+        if self.is_gone() {
+            return Err(AppendError::NotLeader { leader: None });
+        }
         let submitted = tokio::time::timeout(patience, self.appender.submit(batch, tag)).await;
         submitted.unwrap_or(Err(AppendError::Timeout { waited: patience }))
     }

@@ -71,7 +71,9 @@ impl Duties {
         for duty in due {
             let kind = duty.kind();
             let rests = self.rests.get(&kind).is_some_and(|rest| rest.sweeps_left > 0);
-            if !rests && !self.busy.contains(&kind) {
+            // Both halves of a change of voters show the wanted ones; only its end is the end.
+            let changing = kind == Kind::HandOver && self.busy.contains(&Kind::Voters);
+            if !rests && !changing && !self.busy.contains(&kind) {
                 self.busy.push(kind);
                 let performed = duties::perform(replica.clone(), duty, host.changes.clone());
                 self.running.spawn(async move { (kind, performed.await) });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_shard::append::AppendError;
 use thalweg_shard::read::{Cursor, ReadError};
@@ -75,13 +76,16 @@ async fn readers_of_a_replica_that_leaves_are_told() {
     assert!(cluster.node(1).host.replica(StreamId(1), ShardId(1)).is_none());
 }
 
+/// A refused writer asks the next replica after this, so that it does not starve those it waits for.
+const RETRY_PAUSE: Duration = Duration::from_millis(5);
+
 /// Writes `count` tagged batches one after the other, each tried on any replica until it is taken.
 async fn write_through(replicas: Vec<Arc<Replica>>, count: u64, progress: watch::Sender<u64>) {
     for sequence in 1..=count {
         let mut at = 0;
         while append_tagged(&replicas[at % replicas.len()], &sequence.to_string(), sequence).await.is_err() {
             at += 1;
-            tokio::task::yield_now().await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
         progress.send_replace(sequence);
     }
