@@ -249,6 +249,7 @@ impl Node {
     /// Ends the node without a hand-over: for a cluster that ends as a whole.
     pub(crate) async fn stop_all(self) {
         self.stop.send_replace(true);
+        self.save_state().await;
         self.controller.shutdown().await;
         self.host.shutdown().await;
         self.groups.shutdown().await;
@@ -260,6 +261,16 @@ impl Node {
         let closed = tokio::task::spawn_blocking(move || log.close()).await;
         if let Ok(Err(error)) = closed {
             tracing::warn!(%error, "the log was not closed cleanly; the next start recovers it");
+        }
+    }
+
+    /// Moves what is applied while the replicas can still say where they stand, so that the next
+    /// start applies next to nothing anew.
+    async fn save_state(&self) {
+        let log = self.log.clone();
+        let flushed = tokio::task::spawn_blocking(move || log.flush()).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::warn!(%error, "the state was not saved; the next start applies more of the log anew");
         }
     }
 
