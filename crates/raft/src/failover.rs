@@ -210,11 +210,9 @@ async fn campaign_in_turn(inner: &Arc<Inner>, dead: Option<NodeId>) {
             () = inner.called.notified() => true,
             () = tokio::time::sleep(wait) => false,
         };
-        if dead.is_some_and(|dead| inner.node.peers.is_up(dead)) {
-            return;
-        }
-        // Asks first whether it would be elected: a replica that lacks entries must not depose,
-        // by its higher term, the one that has them.
+        // Goes on though the dead node may be back: a process that was restarted leads no more until
+        // it is elected. Asks first whether it would be elected: a replica that lacks entries must
+        // not depose, by its higher term, the one that has them.
         let _ = inner.raft().trigger().elect(true).await;
         wait = if called { CALLED_AGAIN } else { round };
     }
