@@ -8,6 +8,7 @@
 //! the candidate does not wait for its turn. openraft's own timers, slow on purpose, stay behind all
 //! this as a net.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ const INITIALISE_STAGGER: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a replica campaigns before it leaves the rest to openraft's timers.
 const CAMPAIGNS_MAX: u32 = 8;
+/// How far the status of a group may lag behind its log.
+const STATUS_LAG: Duration = Duration::from_millis(200);
 /// How soon a replica that knows it is needed campaigns again.
 const CALLED_AGAIN: Duration = Duration::from_millis(50);
 /// How long the first election may take before it is tried again.
@@ -177,7 +180,9 @@ fn greet(group: &Group, peer: NodeId) {
 fn mourn(group: &Group, peer: NodeId) {
     let inner = group.inner();
     let status = inner.status.borrow().clone();
-    if status.leader == Some(peer) {
+    // The status lags a moment behind the vote: a leader may die before it was published.
+    let voted_for = inner.raft().server_metrics().borrow_watched().vote.leader_id.voted_for;
+    if status.leader.is_none_or(|leader| leader == peer) || voted_for == peer.0 {
         let inner = inner.clone();
         let task = tokio::spawn(async move { campaign_in_turn(&inner, Some(peer)).await });
         drop(task);
@@ -186,11 +191,35 @@ fn mourn(group: &Group, peer: NodeId) {
     }
 }
 
+/// Looks after a replica that is awake: twice in a row without a living leader, it campaigns. The
+/// events above are faster; this catches what falls between them, long before openraft's timers.
+pub(crate) fn look_after(inner: &Arc<Inner>) {
+    let status = inner.status.borrow().clone();
+    let living = |leader: NodeId| leader == inner.node.id || inner.node.peers.is_up(leader);
+    if inner.leads() || !status.voters.contains(&inner.node.id) || status.leader.is_some_and(living) {
+        return inner.orphaned_looks.store(0, Ordering::Relaxed);
+    }
+    if inner.orphaned_looks.fetch_add(1, Ordering::Relaxed) > 0 {
+        let inner = inner.clone();
+        tokio::spawn(async move { campaign_in_turn(&inner, status.leader).await });
+    }
+}
+
 /// Campaigns when it is this node's turn, until there is a leader that is not `dead`.
 async fn campaign_in_turn(inner: &Arc<Inner>, dead: Option<NodeId>) {
+    if inner.campaigning.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    campaign(inner, dead).await;
+    inner.campaigning.store(false, Ordering::Release);
+}
+
+async fn campaign(inner: &Arc<Inner>, dead: Option<NodeId>) {
     let stagger = inner.node.options.timing.takeover_stagger;
     let mut status = inner.status.subscribe();
-    if inner.is_fenced() || !status.borrow().voters.contains(&inner.node.id) {
+    let votes = status.wait_for(|status| status.voters.contains(&inner.node.id));
+    let votes = tokio::time::timeout(STATUS_LAG, votes).await.is_ok();
+    if inner.is_fenced() || !votes {
         inner.wake();
         return;
     }

@@ -41,6 +41,10 @@ pub(crate) struct Inner {
     pub(crate) heard_term: watch::Sender<u64>,
     /// Somebody campaigned who has less than this replica.
     pub(crate) called: Notify,
+    /// A task campaigns for this replica.
+    pub(crate) campaigning: AtomicBool,
+    /// Looks in a row that found this replica without a living leader.
+    pub(crate) orphaned_looks: AtomicU64,
     raft: Raft,
     awake: AtomicBool,
     fenced: AtomicBool,
@@ -73,6 +77,8 @@ impl Group {
             status: watch::Sender::new(GroupStatus { fenced, ..GroupStatus::default() }),
             heard_term: watch::Sender::new(0),
             called: Notify::new(),
+            campaigning: AtomicBool::new(false),
+            orphaned_looks: AtomicU64::new(0),
             raft,
             awake: AtomicBool::new(false),
             fenced: AtomicBool::new(fenced),

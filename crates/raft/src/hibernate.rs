@@ -2,7 +2,8 @@
 //!
 //! A leader that has had nothing to do for a while asks its followers to sleep at exactly its
 //! term and last index, and sleeps when all that are up agree. A write, a vote, an append, or a
-//! peer that comes or goes wakes a group. One task a node looks at the groups that are awake.
+//! peer that comes or goes wakes a group. One task a node looks at the groups that are awake, also
+//! for a living leader.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use openraft::async_runtime::WatchReceiver;
 use thalweg_types::NodeId;
 
+use crate::failover;
 use crate::group::Inner;
 use crate::groups::NodeParts;
 use crate::transport::{Reply, Request};
@@ -26,6 +28,8 @@ pub(crate) async fn run(node: Weak<NodeParts>) {
             let inner = group.inner();
             if inner.idle_for() >= node.options.timing.hibernate_after && inner.leads() {
                 put_to_sleep(inner).await;
+            } else {
+                failover::look_after(inner);
             }
         }
     }

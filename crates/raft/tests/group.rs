@@ -268,6 +268,9 @@ async fn survivors_elect_a_new_leader_at_once_when_the_leader_dies() {
     let groups = cluster.open_all(1, &[1, 2, 3]).await;
     let leader = leader_of(&groups).await;
     put(&leader, "before").await;
+    for node in cluster.nodes.iter().flatten() {
+        node.groups.peers_up().wait_for(|up| up.len() == 2).await.unwrap();
+    }
     let dead = leader.status().borrow().leader.unwrap();
     let survivors: Vec<Group> = groups.into_iter().filter(|group| !group.status().borrow().leading).collect();
     drop(leader);
