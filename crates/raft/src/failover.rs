@@ -267,7 +267,7 @@ fn rotate(line: &mut [NodeId], group: GroupId) {
 }
 
 /// Ends the dead leader's lease here; if `next` is this node it campaigns at once.
-async fn give_up_lease(inner: &Inner, next: NodeId) {
+pub(crate) async fn give_up_lease(inner: &Inner, next: NodeId) {
     let vote = inner.raft().server_metrics().borrow_watched().vote;
     let request = TransferLeaderRequest::new(vote, next.0, None);
     let asked = tokio::time::timeout(Duration::from_millis(500), inner.raft().handle_transfer_leader(request)).await;

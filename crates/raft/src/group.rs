@@ -22,7 +22,7 @@ use crate::groups::NodeParts;
 use crate::membership::{self, MembershipError};
 use crate::read::{self, Page, ReadBarrierError, ReadError};
 use crate::transport::{AppendResult, Reply, Request};
-use crate::{GroupOptions, GroupStatus, Payload, Proposal, ProposeError, fence, hand_over};
+use crate::{GroupOptions, GroupStatus, Payload, Proposal, ProposeError, failover, fence, hand_over};
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, Applier>;
 
@@ -323,6 +323,11 @@ impl Inner {
                 let request = openraft::raft::TransferLeaderRequest::new(vote, to, last);
                 match self.raft.handle_transfer_leader(request).await {
                     Ok(Ok(())) => Reply::Yes,
+                    Ok(Err(_)) if to == self.node.id.0 && self.status.borrow().leader.is_none_or(|l| l == from) => {
+                        // An earlier attempt moved this node's vote on and was not answered: again.
+                        failover::give_up_lease(self, self.node.id).await;
+                        Reply::Yes
+                    }
                     Ok(Err(_)) => Reply::No,
                     Err(fatal) => refused(fatal),
                 }

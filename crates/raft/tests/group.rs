@@ -349,8 +349,9 @@ async fn leadership_moves_where_it_is_sent() {
     put(&leader, "a").await;
     let from = leader.status().borrow().leader.unwrap();
     let to = (1..=3).map(NodeId).find(|node| *node != from).unwrap();
-    let mut up = cluster.node(from.0).groups.peers_up();
-    up.wait_for(|up| up.contains(&to)).await.unwrap();
+    for node in cluster.nodes.iter().flatten() {
+        node.groups.peers_up().wait_for(|up| up.len() == 2).await.unwrap();
+    }
     leader.transfer_leader(to).await.unwrap();
     let next = &groups[to.0 as usize - 1];
     tokio::time::timeout(Duration::from_secs(3), next.status().wait_for(|status| status.leading))
