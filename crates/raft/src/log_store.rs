@@ -42,9 +42,7 @@ impl LogStore {
     async fn read(&self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
         read_entries(&self.log, from, to, self.read_bytes_max).await?.into_iter().map(decode).collect()
     }
-}
 
-impl LogStore {
     /// Waits while the disk or the log is full. To refuse here would stop the group for good; new
     /// commands are refused before they come this far.
     async fn wait_for_room(&self, entries: &[LogEntry]) -> io::Result<()> {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use thalweg_controller::{Image, Membership};
 use thalweg_raft::Groups;
@@ -38,6 +38,9 @@ pub(crate) fn registry(sources: Sources) -> Registry {
     registry.register_collector(Box::new(sources));
     registry
 }
+
+/// The first bucket of sync durations that is told by itself: below 64 microseconds.
+const FIRST_SYNC_BUCKET: usize = 6;
 
 type Encoded = Result<(), std::fmt::Error>;
 
@@ -84,14 +87,16 @@ impl Sources {
     }
 
     fn encode_sync_latency(&self, to: &mut DescriptorEncoder<'_>, buckets: &[u64]) -> Encoded {
-        // Bucket i counts syncs below 2^i microseconds: told as its upper half's middle.
-        let histogram = Histogram::new((6..buckets.len() as u32).map(|i| f64::from(1u32 << i) / 1e6));
-        for (i, count) in buckets.iter().enumerate() {
-            let seconds = 0.75 * (1u64 << i) as f64 / 1e6;
-            (0..(*count).min(100_000)).for_each(|_| histogram.observe(seconds));
-        }
+        // Bucket i counts syncs below 2^i microseconds: for the sum they are told as its upper half's middle.
+        let seconds = |i: usize| (1u64 << i) as f64 / 1e6;
+        let (fast, slow) = buckets.split_at(FIRST_SYNC_BUCKET + 1);
+        let slow = slow.iter().zip(FIRST_SYNC_BUCKET + 1..).map(|(count, i)| (seconds(i), *count));
+        let first = (seconds(FIRST_SYNC_BUCKET), fast.iter().sum());
+        let bounds: Vec<(f64, u64)> = std::iter::once(first).chain(slow).chain([(f64::INFINITY, 0)]).collect();
+        let sum = buckets.iter().enumerate().map(|(i, count)| 0.75 * seconds(i) * *count as f64).sum();
         let help = "Duration of syncs of the write-ahead log";
-        histogram.encode(to.encode_descriptor("wal_sync", help, Some(&Unit::Seconds), histogram.metric_type())?)
+        let mut metric = to.encode_descriptor("wal_sync", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        metric.encode_histogram::<NoLabelSet>(sum, buckets.iter().sum(), &bounds, None)
     }
 
     fn encode_shards(&self, to: &mut DescriptorEncoder<'_>) -> Encoded {
