@@ -60,7 +60,7 @@ pub enum StorageError {
         /// Last applied index.
         applied: u64,
     },
-    /// The entry to repair is trimmed, unknown, of another term, or not committed.
+    /// The entry to repair is trimmed, unknown, or of another term.
     #[error("nothing to repair at index {index} of {group}")]
     NotRepairable {
         /// The group.

@@ -31,6 +31,9 @@ pub struct GroupState {
     pub checkpoint: Option<(u64, Bytes)>,
     /// An index that was applied before; after a restart a lower bound of what was.
     pub applied_hint: Option<u64>,
+    /// One past the last entry that has left the write-ahead log for the record store. What lies
+    /// above was read whole by this start or written since; what lies below was not.
+    pub moved_end: u64,
     /// Acknowledged entries or votes may be missing: neither vote nor lead.
     pub fenced: bool,
 }
@@ -63,6 +66,7 @@ impl GroupLog {
             vote: inner.vote.clone(),
             checkpoint: inner.checkpoint.clone(),
             applied_hint: inner.log.applied_end().checked_sub(1),
+            moved_end: inner.log.moved_end(),
             fenced: inner.fenced,
         }
     }
@@ -230,14 +234,14 @@ impl GroupLog {
         self.group.lock().log.term_of(index)
     }
 
-    /// Replaces a corrupt applied entry by a peer's intact copy of the same index and term.
-    /// `done` runs from the mover, once the copy is in the record store.
+    /// Replaces a corrupt entry by a peer's intact copy of the same index and term. `done` runs
+    /// from the mover: the copy of a moved entry is in the record store then, that of another one
+    /// is read from memory until it moves there.
     pub fn repair(&self, entry: LogEntry, done: Done) {
         let (group, index) = (self.group.id, entry.index);
         let refused = self.group.update(|inner| {
-            let fits = index >= inner.log.first()
-                && index < inner.log.applied_end()
-                && inner.log.term_of(index) == Some(entry.term);
+            let fits =
+                index >= inner.log.first() && index < inner.log.end() && inner.log.term_of(index) == Some(entry.term);
             if !fits {
                 return Some(done);
             }

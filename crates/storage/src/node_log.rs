@@ -55,6 +55,12 @@ impl NodeLog {
         GroupLog::new(self.shared.clone(), self.shared.group(group), self.threads.clone())
     }
 
+    /// The log of a group that this node knows; unlike [`group`](Self::group) it begins none.
+    pub fn known_group(&self, group: GroupId) -> Option<GroupLog> {
+        let known = self.shared.groups.read().get(&group).cloned()?;
+        Some(GroupLog::new(self.shared.clone(), known, self.threads.clone()))
+    }
+
     /// The groups that have anything on this node: entries, a trim point, a vote or a checkpoint.
     pub fn groups(&self) -> Vec<GroupId> {
         let exists = |group: &Arc<crate::group::Group>| group.lock().exists();

@@ -134,6 +134,25 @@ fn a_corrupt_hot_entry_is_reported_kept_and_healed() {
 }
 
 #[test]
+fn a_corrupt_entry_that_is_not_applied_yet_is_healed_and_moves_whole() {
+    let node = Node::with(thalweg_storage::Options { cache_bytes: 0, ..crate::support::small_options() });
+    node.put(A, entries(0..10, 1000));
+    let group = node.log.group(A);
+    node.flip_in_newest_segment(4096 + 5000);
+    let corrupt = (0..10).find(|index| group.read(*index, index + 1, 1).is_err()).expect("one entry is corrupt");
+    let (callback, healed) = done();
+    group.repair(entries(corrupt..corrupt + 1, 1000).remove(0), callback);
+    node.log.run_mover_once();
+    assert_eq!(healed.recv().unwrap(), Ok(()));
+    assert_eq!(read_all(&group, 0, usize::MAX), entries(0..10, 1000));
+    assert_eq!(group.state().moved_end, 0, "what is not applied does not move");
+    group.set_applied(9);
+    node.log.flush().unwrap();
+    assert_eq!(group.state().moved_end, 10);
+    assert_eq!(read_all(&node.crash().log.group(A), 0, usize::MAX), entries(0..10, 1000));
+}
+
+#[test]
 fn a_nearly_full_disk_stops_the_mover_before_the_store_fails() {
     let node = Node::start();
     node.put(A, entries(0..40, 1000));
