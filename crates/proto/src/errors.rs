@@ -82,6 +82,10 @@ reasons! {
     OutOfOrder = "OUT_OF_ORDER" => FailedPrecondition, perhaps_applied: false;
     /// The producer's sequence is so old that its result is no longer remembered.
     TooOld = "TOO_OLD" => FailedPrecondition, perhaps_applied: true;
+    /// The subscriber follows the shard already, since a moment ago.
+    AlreadySubscribed = "ALREADY_SUBSCRIBED" => FailedPrecondition, perhaps_applied: false;
+    /// Another subscription of the same subscriber follows the shard now.
+    TakenOver = "TAKEN_OVER" => Aborted, perhaps_applied: false;
     /// Queues are full; try again after a moment.
     Throttled = "THROTTLED" => ResourceExhausted, perhaps_applied: false;
     /// The disk has no room for writes; reads go on.

@@ -20,6 +20,7 @@ mod retention;
 pub mod service;
 mod spec;
 pub mod state;
+mod subscriptions;
 #[cfg(test)]
 mod testing;
 

@@ -71,6 +71,7 @@ pub struct Metrics {
     /// Corrupt entries replaced by a peer's copy.
     pub repairs: Counter,
     tails: AtomicI64,
+    subscriptions: AtomicI64,
     errors: ErrorCounters,
 }
 
@@ -94,6 +95,11 @@ impl Metrics {
         self.tails.load(Ordering::Relaxed)
     }
 
+    /// Tail calls among them that have a subscriber's name.
+    pub fn subscriptions(&self) -> i64 {
+        self.subscriptions.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn count_error(&self, reason: Reason) {
         if let Some(place) = Reason::ALL.iter().position(|other| *other == reason) {
             self.errors.0[place].add(1);
@@ -106,6 +112,14 @@ impl Metrics {
 
     pub(crate) fn tail_closed(&self) {
         self.tails.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subscription_opened(&self) {
+        self.subscriptions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subscription_closed(&self) {
+        self.subscriptions.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

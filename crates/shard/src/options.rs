@@ -29,6 +29,10 @@ pub struct Options {
     pub read_wait_max: Duration,
     /// A tail that has nothing to say sends an empty page this often. Default 5 s.
     pub tail_heartbeat: Duration,
+    /// Named tails of one shard. Default 1,000.
+    pub subscriptions_max: usize,
+    /// A named tail cannot be taken over by another of its name for this long. Default 5 s.
+    pub subscription_hold: Duration,
     /// Replicas that open or close at the same time. Default 32.
     pub opens_max: usize,
     /// Changes of voters and leaders that this node drives at the same time. Default 8.
@@ -58,6 +62,8 @@ impl Default for Options {
             read_bytes_max: 10 * MIB,
             read_wait_max: Duration::from_secs(30),
             tail_heartbeat: Duration::from_secs(5),
+            subscriptions_max: 1_000,
+            subscription_hold: Duration::from_secs(5),
             opens_max: 32,
             changes_max: 8,
             sweep_interval: Duration::from_secs(1),

@@ -17,8 +17,9 @@ use tonic::transport::Channel;
 use crate::append::{AppendError, Appended, Appender, NodeLimits, Ticket};
 use crate::command::{Command, EntryFacts, ProducerTag};
 use crate::machine::SharedState;
-use crate::read::{self, Cursor, Page, ReadError, StartPosition, Tail};
+use crate::read::{self, Cursor, EndTeller, Page, ReadError, StartPosition, Subscription, Tail};
 use crate::spec::ReplicaSpec;
+use crate::subscriptions::{Rules, Subscriptions};
 
 /// One replica that is open on this node.
 pub struct Replica {
@@ -35,6 +36,7 @@ pub struct Replica {
     wants_poke: AtomicBool,
     oldest: Mutex<Option<EntryFacts>>,
     pub(crate) repairing: tokio::sync::Mutex<()>,
+    subscriptions: Mutex<Subscriptions<EndTeller>>,
     node: Arc<NodeLimits>,
 }
 
@@ -63,6 +65,7 @@ impl Replica {
             wants_poke,
             oldest: Mutex::default(),
             repairing: Default::default(),
+            subscriptions: Mutex::new(Subscriptions::new(Rules::of(&node.options))),
             node,
         })
     }
@@ -114,6 +117,11 @@ impl Replica {
         Tail::new(self.clone(), from, max_bytes)
     }
 
+    /// Takes the one place that a subscriber has, if this replica leads; see [`Tail::named`].
+    pub(crate) async fn subscribe(self: &Arc<Self>, subscriber: String, id: u64) -> Result<Subscription, ReadError> {
+        Subscription::open(self.clone(), subscriber, id).await
+    }
+
     /// Seals the shard: the leader's part of a reshard. Again when it is sealed already: nothing.
     pub async fn seal(&self, reshard: u64) -> Result<(), AppendError> {
         self.appender.seal(reshard).await
@@ -143,8 +151,13 @@ impl Replica {
     pub(crate) async fn read_barrier(&self) -> Result<u64, ReadError> {
         self.group.read_barrier().await.map_err(|error| match self.status() {
             status if status.leading => ReadError::Unavailable { reason: error.to_string() },
-            status => ReadError::NotLeader { leader: status.leader.filter(|leader| *leader != self.node_id()) },
+            _ => self.not_leader(),
         })
+    }
+
+    /// Sends a caller to the leader, if one is known.
+    pub(crate) fn not_leader(&self) -> ReadError {
+        ReadError::NotLeader { leader: self.status().leader.filter(|leader| *leader != self.node_id()) }
     }
 
     pub(crate) fn set_spec(&self, spec: &Arc<ReplicaSpec>) {
@@ -167,6 +180,15 @@ impl Replica {
 
     pub(crate) fn state(&self) -> &SharedState {
         &self.state
+    }
+
+    /// Who follows this shard under a name, while the replica leads.
+    pub(crate) fn subscriptions(&self) -> &Mutex<Subscriptions<EndTeller>> {
+        &self.subscriptions
+    }
+
+    pub(crate) fn status_changes(&self) -> watch::Receiver<GroupStatus> {
+        self.status.clone()
     }
 
     pub(crate) fn node(&self) -> &NodeLimits {

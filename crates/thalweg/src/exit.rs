@@ -176,6 +176,7 @@ fn of_wire(error: &WireError) -> Verdict {
             (Exit::Conflict, Some("`thalweg stream shards NAME` lists the open shards"))
         }
         Reason::LimitExceeded | Reason::OutOfOrder | Reason::TooOld => (Exit::Conflict, None),
+        Reason::AlreadySubscribed | Reason::TakenOver => (Exit::Conflict, None),
         Reason::Throttled => (Exit::Unavailable, Some("try again after a moment, or more slowly")),
         Reason::DiskFull => (Exit::Unavailable, Some("make room on that node's disk; reads go on meanwhile")),
         Reason::NotLeader | Reason::Unavailable => {

@@ -2,6 +2,8 @@
 
 use thalweg_types::{NodeId, SequenceNumber};
 
+use crate::subscriptions::SubscriptionError;
+
 /// Why a read gave no page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
@@ -23,6 +25,9 @@ pub enum ReadError {
         /// Who does, if known.
         leader: Option<NodeId>,
     },
+    /// A named tail may not begin, or go on.
+    #[error(transparent)]
+    Subscription(#[from] SubscriptionError),
     /// The replica could not make sure that it knows everything acknowledged.
     #[error("the replica cannot tell what is newest: {reason}")]
     Unavailable {

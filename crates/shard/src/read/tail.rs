@@ -1,15 +1,23 @@
 //! Following a shard: pages as they are committed, nothing held while nothing comes.
+//!
+//! A named tail ends when it loses its place, also while nothing comes, and gives out no page
+//! from then on.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Cursor, Page, ReadError, read_page};
+use super::{Cursor, Page, ReadError, Subscription, read_page};
 use crate::replica::Replica;
 
 /// A reader that goes on from where it is.
 pub(crate) struct Tail {
+    pages: Pages,
+    subscription: Option<Subscription>,
+}
+
+struct Pages {
     replica: Arc<Replica>,
     next: Cursor,
     max_bytes: usize,
@@ -17,11 +25,27 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub(crate) fn new(replica: Arc<Replica>, from: Cursor, max_bytes: usize) -> Tail {
-        Tail { replica, next: from, max_bytes }
+        Tail { pages: Pages { replica, next: from, max_bytes }, subscription: None }
     }
 
-    /// The next page; an empty one when nothing came within `wait`.
+    /// The same tail under the name that has this place.
+    pub(crate) fn named(self, subscription: Subscription) -> Tail {
+        Tail { subscription: Some(subscription), ..self }
+    }
+
+    /// The next page; an empty one when nothing came within `wait`. Not to be called after an error.
     pub(crate) async fn next_page(&mut self, wait: Duration) -> Result<Page, ReadError> {
+        let Some(subscription) = &mut self.subscription else { return self.pages.next(wait).await };
+        tokio::select! {
+            biased;
+            error = subscription.lost() => Err(error),
+            page = self.pages.next(wait) => page,
+        }
+    }
+}
+
+impl Pages {
+    async fn next(&mut self, wait: Duration) -> Result<Page, ReadError> {
         let deadline = Instant::now() + wait;
         let mut news = self.replica.news();
         loop {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use thalweg_proto::convert;
-use thalweg_proto::errors::WireError;
+use thalweg_proto::errors::{Reason, WireError};
 use thalweg_proto::v1::record_service_server::RecordService;
 use thalweg_proto::v1::{
     AppendRequest, AppendResponse, AppendStreamRequest, AppendStreamResponse, ReadRequest, ReadResponse, TailRequest,
@@ -22,6 +22,9 @@ use crate::command::ProducerTag;
 use crate::host::ShardHost;
 use crate::read::ReadError;
 use crate::replica::Replica;
+
+/// Bytes of a subscriber's name.
+const SUBSCRIBER_BYTES_MAX: usize = 512;
 
 /// Answers clients. Cheap to clone.
 #[derive(Clone)]
@@ -117,8 +120,28 @@ impl RecordApi {
         let options = self.host.options();
         let start = position::start_position(request.position.as_ref())?;
         let max_bytes = page_bytes(request.max_bytes, options.tail_bytes_default, options.read_bytes_max);
-        let from = replica.resolve(start).await.map_err(|error| self.read_error(&replica, error))?;
-        Ok(Box::pin(tail_stream::pages(self.clone(), replica, from, max_bytes)))
+        let subscriber = subscriber(request.subscriber)?;
+        let tail = async {
+            // A position that makes no sense must not cost another tail its place.
+            let tail = replica.tail(replica.resolve(start).await?, max_bytes);
+            match subscriber {
+                Some(name) => Ok(tail.named(replica.subscribe(name, request.subscription_id).await?)),
+                None => Ok(tail),
+            }
+        };
+        let tail = tail.await.map_err(|error| self.read_error(&replica, error))?;
+        Ok(Box::pin(tail_stream::pages(self.clone(), replica, tail)))
+    }
+}
+
+fn subscriber(name: String) -> Result<Option<String>, WireError> {
+    match name.len() {
+        0 => Ok(None),
+        1..=SUBSCRIBER_BYTES_MAX => Ok(Some(name)),
+        bytes => {
+            let message = format!("`subscriber` has {bytes} bytes; it may have {SUBSCRIBER_BYTES_MAX}");
+            Err(WireError::new(Reason::InvalidArgument, message))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::position;
 use super::record::RecordApi;
-use crate::read::{Cursor, Tail};
+use crate::read::Tail;
 use crate::replica::Replica;
 
 struct Open {
@@ -28,11 +28,9 @@ impl Drop for Open {
 pub(super) fn pages(
     api: RecordApi,
     replica: Arc<Replica>,
-    from: Cursor,
-    max_bytes: usize,
+    tail: Tail,
 ) -> impl Stream<Item = Result<TailResponse, Status>> + Send {
     api.host.metrics().tail_opened();
-    let tail = replica.tail(from, max_bytes);
     futures::stream::unfold(Some(Open { api, replica, tail }), |open| async {
         let mut open = open?;
         match open.tail.next_page(open.api.host.options().tail_heartbeat).await {

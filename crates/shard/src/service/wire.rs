@@ -5,7 +5,7 @@ use thalweg_types::{BatchError, NodeId, ShardId, StreamId};
 
 use super::{Directory, Located};
 use crate::append::AppendError;
-use crate::read::ReadError;
+use crate::read::{ReadError, SubscriptionError};
 use crate::spec::ReplicaSpec;
 
 /// Metadata key: the shards that took over a closed shard's range, comma separated.
@@ -101,8 +101,17 @@ fn read_reason(error: &ReadError) -> Reason {
     match error {
         ReadError::ForeignNumber { .. } | ReadError::BeyondEnd { .. } => Reason::InvalidArgument,
         ReadError::NotLeader { .. } | ReadError::Gone => Reason::NotLeader,
+        ReadError::Subscription(error) => subscription_reason(error),
         ReadError::Unavailable { .. } | ReadError::Io { .. } => Reason::Unavailable,
         ReadError::Corrupt { .. } => Reason::CorruptData,
+    }
+}
+
+fn subscription_reason(error: &SubscriptionError) -> Reason {
+    match error {
+        SubscriptionError::AlreadySubscribed { .. } => Reason::AlreadySubscribed,
+        SubscriptionError::TakenOver => Reason::TakenOver,
+        SubscriptionError::TooMany { .. } => Reason::LimitExceeded,
     }
 }
 

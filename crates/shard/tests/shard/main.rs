@@ -7,4 +7,5 @@ mod replicas;
 mod reshard;
 mod retention;
 mod service;
+mod subscriptions;
 mod support;

@@ -26,6 +26,26 @@ async fn positions_name_records_within_batches() {
     assert!(read(StartPosition::Latest).await.is_empty());
 }
 
+/// The last number that a batch could hold, where a reader that was through with it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_above_all_records_of_an_entry_goes_on_with_the_next_entry() {
+    let cluster = Cluster::start(1).await;
+    cluster.apply(&[spec(1, &[1])]);
+    let shard = cluster.leader(1).await;
+    let start = page(&shard, Cursor::at(0)).await.next;
+    let first = append(&shard, &["a", "b"]).await.first;
+    append(&shard, &["c"]).await;
+    let end = page(&shard, Cursor::at(0)).await.next;
+    let above = |index| SequenceNumber::new(START, ShardId(1), index, u32::MAX, START);
+    let cases = [(start.index - 1, &["a", "b", "c"][..]), (first.raft_index(), &["c"]), (end.index - 1, &[])];
+    for (index, expected) in cases {
+        for position in [StartPosition::At(above(index)), StartPosition::After(above(index))] {
+            let from = shard.resolve(position).await.unwrap();
+            assert_eq!(payloads(&page(&shard, from).await), expected, "{position:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_of_other_shards_and_of_the_future_are_refused() {
     let cluster = Cluster::start(1).await;

@@ -3,7 +3,7 @@
 use thalweg_shard::ReplicaSpec;
 use thalweg_shard::append::AppendError;
 use thalweg_shard::read::{Cursor, StartPosition};
-use thalweg_types::{NodeId, UnixMillis};
+use thalweg_types::{NodeId, SequenceNumber, ShardId, UnixMillis};
 
 use crate::support::*;
 
@@ -30,8 +30,13 @@ async fn records_past_retention_go_on_every_replica_and_younger_ones_stay() {
         holds(&cluster.replica(node, 1).await, &["young"]).await;
     }
     // A position that is gone moves up in silence.
-    let from = shard.resolve(StartPosition::At(old)).await.unwrap();
-    assert_eq!(payloads(&page(&shard, from).await), ["young"]);
+    let above = SequenceNumber::new(START, ShardId(1), old.raft_index(), u32::MAX, START);
+    for gone in
+        [StartPosition::At(old), StartPosition::After(old), StartPosition::At(above), StartPosition::After(above)]
+    {
+        let from = shard.resolve(gone).await.unwrap();
+        assert_eq!(payloads(&page(&shard, from).await), ["young"]);
+    }
     assert_eq!(payloads(&page(&shard, Cursor::at(1)).await), ["young"]);
 }
 

@@ -119,7 +119,7 @@ async fn a_tail_follows_a_shard_to_its_end_and_shows_that_it_lives() {
     let mut client = cluster.client(1).await;
     let shard = cluster.replica(1, 1).await;
     append(&shard, &["a"]).await;
-    let request = TailRequest { shard: shard_ref(1), position: at(At::TrimHorizon(true)), max_bytes: 0 };
+    let request = TailRequest { shard: shard_ref(1), position: at(At::TrimHorizon(true)), ..Default::default() };
     let mut tail = client.tail(request).await.unwrap().into_inner();
     let mut next = async || tail.message().await.unwrap().and_then(|response| response.page);
     assert_eq!(next().await.unwrap().batches.len(), 1);

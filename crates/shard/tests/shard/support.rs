@@ -61,7 +61,7 @@ pub(crate) struct Cluster {
     addresses: Vec<String>,
 }
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         sweep_interval: Duration::from_millis(20),
         retention_interval: Duration::from_millis(50),
