@@ -10,7 +10,11 @@
 //! request that is wrong in several ways gets the error that the service itself would give first;
 //! nothing reads a clock or draws random numbers.
 
+pub mod arn;
 pub mod error;
+pub mod event;
+pub mod sign;
+pub mod token;
 pub mod value;
 
 pub use error::{ApiError, ErrorKind};
