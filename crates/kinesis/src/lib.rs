@@ -11,11 +11,18 @@
 //! nothing reads a clock or draws random numbers.
 
 pub mod arn;
+pub mod codec;
 pub mod error;
 pub mod event;
+pub mod model;
 pub mod sign;
+pub mod texts;
 pub mod token;
+pub mod validate;
 pub mod value;
 
+pub use codec::{Format, decode, encode};
 pub use error::{ApiError, ErrorKind};
+pub use model::Operation;
+pub use validate::validate;
 pub use value::{Struct, Value};
