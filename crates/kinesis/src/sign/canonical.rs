@@ -84,11 +84,13 @@ fn query(query: &str) -> String {
     pairs.join("&")
 }
 
-/// The decoded parameters of a query. A plus is a plus here, not a space.
+/// The decoded parameters of a query. A plus is a space, as in forms: SDKs send it so, and sign
+/// `%20`; a plus that is meant is sent as `%2B`.
 pub(super) fn parameters(query: &str) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).collect();
+    query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (percent_decode_str(name).collect(), percent_decode_str(value).collect())
+        (decode(name), decode(value))
     })
 }
 
@@ -125,7 +127,7 @@ mod tests {
             ("b=2&a=1", "a=1&b=2"),
             ("a=2&a=1&a", "a=&a=1&a=2"),
             ("a=b=c&%61=%2f", "a=%2F&a=b%3Dc"),
-            ("a+b=c%20d", "a%2Bb=c%20d"),
+            ("a+b=c%20%2b", "a%20b=c%20%2B"),
             ("x=%zz&X-Amz-Signature=0", "x=%25zz"),
         ];
         for (given, canonical) in cases {
