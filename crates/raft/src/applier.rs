@@ -19,6 +19,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot, SnapshotMeta
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
 use thalweg_storage::GroupLog;
+use thalweg_types::NodeId;
 use tokio::sync::watch;
 
 use crate::codec::{self, Entry, LogId, StoredMembers, TypeConfig};
@@ -76,6 +77,17 @@ impl Applier {
     /// Term of the last applied entry; moves once an election has taken effect.
     pub(crate) fn applied_term(&self) -> watch::Receiver<u64> {
         self.shared.applied_term.subscribe()
+    }
+
+    /// One past the last applied entry: 0 before anything was applied.
+    pub(crate) fn applied_end(&self) -> u64 {
+        self.shared.state.lock().applied.map_or(0, |id| id.index + 1)
+    }
+
+    /// Nodes of the newest membership that is applied here.
+    pub(crate) fn members(&self) -> Vec<NodeId> {
+        let stored = self.shared.state.lock().last_membership();
+        stored.membership().nodes().map(|(node, ())| NodeId(*node)).collect()
     }
 
     /// The newest index at which the state machine wants a snapshot.

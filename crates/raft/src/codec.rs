@@ -183,11 +183,6 @@ pub(crate) fn from_log_entry(stored: LogEntry) -> Result<Entry, Malformed> {
     Ok(Entry::new(log_id(term, index), payload))
 }
 
-/// A command as the node's log keeps it.
-pub(crate) fn command_entry(index: u64, term: u64, payload: Payload) -> LogEntry {
-    to_log_entry(Entry::new(log_id(term, index), EntryPayload::Normal(payload)))
-}
-
 /// The command in a stored entry; nothing for blank and membership entries.
 pub(crate) fn command_of(stored: LogEntry) -> Option<Payload> {
     let LogEntry { mut head, body, .. } = stored;

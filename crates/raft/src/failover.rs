@@ -20,6 +20,7 @@ use tokio::sync::broadcast;
 use crate::GroupStatus;
 use crate::group::{Group, Inner};
 use crate::groups::NodeParts;
+use crate::hand_over;
 use crate::transport::PeerEvent;
 
 /// How much longer than a heartbeat takes to come a replica that was opened waits for one before
@@ -46,6 +47,7 @@ pub(crate) fn attend(group: &Group) {
         tokio::spawn(keep_status(Arc::downgrade(inner))),
         tokio::spawn(take_snapshots(Arc::downgrade(inner))),
         tokio::spawn(find_leader(Arc::downgrade(inner))),
+        tokio::spawn(stand_back(Arc::downgrade(inner))),
     ];
     inner.tasks.lock().extend(tasks);
 }
@@ -56,6 +58,7 @@ async fn keep_status(group: Weak<Inner>) {
     let mut metrics = inner.raft().server_metrics();
     let mut applied_term = inner.applier.applied_term();
     let mut heard_term = inner.heard_term.subscribe();
+    let mut lacks = inner.repairer.lacks();
     drop(inner);
     loop {
         {
@@ -74,6 +77,19 @@ async fn keep_status(group: Weak<Inner>) {
             },
             changed = applied_term.changed() => if changed.is_err() { return },
             changed = heard_term.changed() => if changed.is_err() { return },
+            changed = lacks.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Keeps a replica that lacks an entry out of elections, and has it followed by another leader.
+async fn stand_back(group: Weak<Inner>) {
+    let Some(mut lacks) = group.upgrade().map(|inner| inner.repairer.lacks()) else { return };
+    while lacks.changed().await.is_ok() {
+        let Some(inner) = group.upgrade() else { return };
+        inner.mind_fence();
+        if inner.is_fenced() && inner.leads() {
+            hand_over::step_aside(&inner).await;
         }
     }
 }

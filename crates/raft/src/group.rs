@@ -10,17 +10,18 @@ use openraft::impls::ProgressResponder;
 use openraft::raft::AppendEntriesResponse;
 use openraft::{ReadPolicy, ServerState};
 use parking_lot::Mutex;
-use thalweg_storage::{GroupLog, Health, LogEntry};
+use thalweg_storage::{GroupLog, Health};
 use thalweg_types::{GroupId, NodeId};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::applier::Applier;
-use crate::codec::{self, LogId, TypeConfig};
+use crate::codec::{LogId, TypeConfig};
 use crate::groups::NodeParts;
 use crate::membership::{self, MembershipError};
 use crate::read::{self, Page, ReadBarrierError, ReadError};
+use crate::repair::{Damaged, Need, Repairer};
 use crate::transport::{AppendResult, Reply, Request};
 use crate::{GroupOptions, GroupStatus, Payload, Proposal, ProposeError, failover, fence, hand_over};
 
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) campaigning: AtomicBool,
     /// Looks in a row that found this replica without a living leader.
     pub(crate) orphaned_looks: AtomicU64,
+    pub(crate) repairer: Arc<Repairer>,
     raft: Raft,
     awake: AtomicBool,
     fenced: AtomicBool,
@@ -54,18 +56,20 @@ pub(crate) struct Inner {
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// What a group is made of besides its node.
+pub(crate) struct Parts {
+    pub(crate) log: GroupLog,
+    pub(crate) applier: Applier,
+    pub(crate) repairer: Arc<Repairer>,
+    pub(crate) raft: Raft,
+}
+
 /// How long a proposal may wait for a sleeping leader to be confirmed.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Group {
-    pub(crate) fn new(
-        id: GroupId,
-        options: GroupOptions,
-        node: Arc<NodeParts>,
-        log: GroupLog,
-        applier: Applier,
-        raft: Raft,
-    ) -> Group {
+    pub(crate) fn new(id: GroupId, options: GroupOptions, node: Arc<NodeParts>, parts: Parts) -> Group {
+        let Parts { log, applier, repairer, raft } = parts;
         let state = log.state();
         let fenced = state.fenced || (node.options.distrust_empty && state.last.is_none());
         Group(Arc::new(Inner {
@@ -79,6 +83,7 @@ impl Group {
             called: Notify::new(),
             campaigning: AtomicBool::new(false),
             orphaned_looks: AtomicU64::new(0),
+            repairer,
             raft,
             awake: AtomicBool::new(false),
             fenced: AtomicBool::new(fenced),
@@ -118,6 +123,9 @@ impl Group {
         let inner = &self.0;
         if let Health::DiskFull { .. } = *inner.node.health.borrow() {
             return Err(ProposeError::DiskFull);
+        }
+        if inner.is_fenced() && inner.leads() {
+            return Err(ProposeError::Unavailable { reason: "an entry of the log is damaged here".to_owned() });
         }
         let _in_order = inner.propose_order.lock().await;
         inner.ready_to_propose().await?;
@@ -163,21 +171,10 @@ impl Group {
         hand_over::hand_over(&self.0, to).boxed().await
     }
 
-    /// Puts a peer's intact copy in the place of a corrupt command.
-    pub async fn repair(&self, index: u64, term: u64, payload: Payload) -> Result<(), std::io::Error> {
-        let entry = codec::command_entry(index, term, payload);
-        crate::log_store::durable(|done| self.0.log.repair(entry, done)).await
-    }
-
-    /// The stored entry at a committed index, to help a peer repair its copy.
-    pub async fn stored(
-        &self,
-        from: u64,
-        to_exclusive: u64,
-        max_bytes: usize,
-    ) -> Result<Vec<LogEntry>, std::io::Error> {
-        let to = to_exclusive.min(*self.applied().borrow() + 1);
-        crate::log_store::read_entries(&self.0.log, from, to, max_bytes).await
+    /// Puts a peer's copy in the place of an entry whose bytes are damaged here; nothing if they
+    /// are not. Asks every node once.
+    pub async fn repair(&self, index: u64) -> Result<(), Damaged> {
+        self.0.repairer.repair(index, Need::Once).await
     }
 }
 
@@ -186,7 +183,13 @@ impl Inner {
         &self.raft
     }
 
+    /// Whether this replica may not vote, campaign, lead or vouch for what is newest: its log lost
+    /// acknowledged entries, or one that it needs is damaged.
     pub(crate) fn is_fenced(&self) -> bool {
+        self.lost_entries() || self.repairer.lacks().borrow().any()
+    }
+
+    fn lost_entries(&self) -> bool {
         self.fenced.load(Ordering::Acquire)
     }
 
@@ -271,6 +274,9 @@ impl Inner {
     pub(crate) fn admit(&self, term: u64) -> Result<(), String> {
         self.hear(term);
         self.touch();
+        if self.repairer.lacks().borrow().stands_still() {
+            return Err("a damaged entry keeps this replica from applying".to_owned());
+        }
         match &*self.node.health.borrow() {
             Health::Ok => Ok(()),
             Health::DiskFull { .. } => Err("the disk has no room for entries".to_owned()),
@@ -280,7 +286,7 @@ impl Inner {
 
     /// Lowers the fence when the leader's word shows that everything is back.
     pub(crate) fn observe_commit(&self, committed: Option<LogId>) {
-        if !self.is_fenced() {
+        if !self.lost_entries() {
             return;
         }
         let leader_term = self.status.borrow().term;
@@ -288,10 +294,16 @@ impl Inner {
         if fence::may_lower(leader_term, committed, last) {
             self.log.lower_fence();
             self.fenced.store(false, Ordering::Release);
-            self.raft.runtime_config().elect(true);
-            self.status.send_modify(|status| status.fenced = false);
+            self.mind_fence();
             tracing::warn!(group = %self.id, "replica has its lost entries back; the fence is lowered");
         }
+    }
+
+    /// The fence was raised or lowered.
+    pub(crate) fn mind_fence(&self) {
+        let fenced = self.is_fenced();
+        self.raft.runtime_config().elect(!fenced);
+        self.status.send_if_modified(|status| std::mem::replace(&mut status.fenced, fenced) != fenced);
     }
 
     /// Answers what is not a run of entries: heartbeats, votes, snapshots, hand-overs.
@@ -334,6 +346,8 @@ impl Inner {
             }
             Request::Hibernate(_, term, last) => self.answer_hibernate(from, term, last),
             Request::Ping => Reply::Yes,
+            // Answered by the node, for which the group need not be open.
+            Request::Fetch(..) => Reply::No,
         }
     }
 

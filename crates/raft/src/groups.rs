@@ -1,6 +1,6 @@
 //! All Raft groups of this node: opening, finding, closing them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -11,9 +11,10 @@ use tonic::transport::Channel;
 
 use crate::applier::Applier;
 use crate::config::raft_config;
-use crate::group::{Group, Raft};
+use crate::group::{Group, Parts, Raft};
 use crate::log_store::{self, LogStore};
 use crate::network::GroupNetwork;
+use crate::repair::{Damaged, RepairCounts, Repairer, Repairs};
 use crate::transport::{self, Connector, Peers};
 use crate::{Options, RestoreError, StateMachine, failover, hibernate};
 
@@ -33,6 +34,9 @@ pub enum OpenError {
     /// Its log or vote cannot be read.
     #[error("cannot read the group's log: {0}")]
     Log(#[from] std::io::Error),
+    /// An entry that is to be applied anew is damaged. Opening tries to get it back each time.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
     /// Its checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] RestoreError),
@@ -50,6 +54,7 @@ pub(crate) struct NodeParts {
     pub(crate) peers: Arc<Peers>,
     pub(crate) awake: Mutex<BTreeSet<GroupId>>,
     pub(crate) failure: watch::Sender<Option<String>>,
+    pub(crate) repairs: Arc<Repairs>,
     groups: RwLock<HashMap<GroupId, Group>>,
     opening: tokio::sync::Mutex<()>,
 }
@@ -72,6 +77,7 @@ impl Groups {
             peers,
             awake: Mutex::default(),
             failure: watch::Sender::new(None),
+            repairs: Arc::default(),
             groups: RwLock::default(),
             opening: tokio::sync::Mutex::new(()),
         }));
@@ -99,19 +105,45 @@ impl Groups {
         let log = node.log.group(id);
         let applier = Applier::open(log.clone(), machine)?;
         log.set_applied(*applier.applied().borrow());
-        let store = LogStore::new(log.clone(), options.sync, node.options.append_bytes_max)?;
-        let network = GroupNetwork { group: id, peers: node.peers.clone(), append_window: node.options.append_window };
-        let raft = Raft::new(node.id.0, raft_config(&node.options), network, store, applier.clone()).await;
-        let raft = raft.map_err(|fatal| OpenError::Raft(fatal.to_string()))?;
-        let group = Group::new(id, options, node.clone(), log, applier, raft);
+        let members = options.initial_members.clone();
+        let repairer = Repairer::new(log.clone(), applier.clone(), node.peers.clone(), node.repairs.clone(), members);
+        let store = LogStore::new(
+            log.clone(),
+            options.sync,
+            node.options.append_bytes_max,
+            applier.applied_end(),
+            repairer.clone(),
+        )?;
+        let raft = self.start_raft(id, store, applier.clone(), &repairer).await?;
+        let group = Group::new(id, options, node.clone(), Parts { log, applier, repairer, raft });
         let _one_at_a_time = node.opening.lock().await;
         if let Some(open) = self.get(id) {
             let _ = group.inner().raft().shutdown().await;
             return Ok(open);
         }
+        node.repairs.settle(id);
         node.groups.write().insert(id, group.clone());
         failover::attend(&group);
         Ok(group)
+    }
+
+    /// Starts openraft on a log of which everything can be read that it is going to need.
+    async fn start_raft(
+        &self,
+        id: GroupId,
+        store: LogStore,
+        applier: Applier,
+        repairer: &Repairer,
+    ) -> Result<Raft, OpenError> {
+        let node = &self.0;
+        let damaged = || repairer.failure().map(OpenError::Damaged);
+        store.survey().await.map_err(|error| damaged().unwrap_or(OpenError::Log(error)))?;
+        let opening = store.opening();
+        let network = GroupNetwork { group: id, peers: node.peers.clone(), append_window: node.options.append_window };
+        let raft = Raft::new(node.id.0, raft_config(&node.options), network, store, applier).await;
+        let raft = raft.map_err(|fatal| damaged().unwrap_or(OpenError::Raft(fatal.to_string())))?;
+        opening.end();
+        Ok(raft)
     }
 
     /// An open group.
@@ -124,12 +156,14 @@ impl Groups {
         let Some(group) = self.0.groups.write().remove(&id) else { return };
         self.0.awake.lock().remove(&id);
         group.inner().tasks.lock().drain(..).for_each(|task| task.abort());
+        group.inner().repairer.close();
         let _ = group.inner().raft().shutdown().await;
     }
 
     /// Stops a group and gives its data up.
     pub async fn destroy(&self, id: GroupId) -> Result<(), std::io::Error> {
         self.close(id).await;
+        self.0.repairs.settle(id);
         log_store::durable(|done| self.0.log.group(id).destroy(done)).await
     }
 
@@ -169,6 +203,16 @@ impl Groups {
     /// Why this node must be restarted, once a group has stopped by itself.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.0.failure.subscribe()
+    }
+
+    /// What the repairs of damaged entries came to.
+    pub fn repair_counts(&self) -> RepairCounts {
+        self.0.repairs.counts()
+    }
+
+    /// Groups that are closed or fenced until another node gives a damaged entry back.
+    pub fn damaged(&self) -> BTreeMap<GroupId, Damaged> {
+        self.0.repairs.waiting()
     }
 
     /// The service to mount on the peer port.

@@ -86,6 +86,20 @@ async fn given_up(group: &Inner) -> bool {
     tokio::time::timeout(TAKE_OVER_TIMEOUT, gone).await.is_ok()
 }
 
+/// Lets another replica lead, without openraft's hand-over: a leader that cannot do its part asks
+/// each of the others in turn to campaign, and stays a leader in name if none of them wins.
+pub(crate) async fn step_aside(group: &Arc<Inner>) {
+    let voters = group.status.borrow().voters.clone();
+    let others = voters.into_iter().filter(|node| *node != group.node.id && group.node.peers.is_up(*node));
+    for node in others {
+        ask(group, node).await;
+        if given_up(group).await {
+            tracing::warn!(group = %group.id, %node, "asked another replica to lead, for this one is damaged");
+            return;
+        }
+    }
+}
+
 /// Asks `node` to campaign now.
 async fn ask(group: &Inner, node: NodeId) {
     let vote = group.raft().metrics().borrow_watched().vote;

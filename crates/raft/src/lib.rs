@@ -14,7 +14,8 @@
 //! ```
 //! Holds: nobody else names an openraft type. A write is acknowledged only when a majority has
 //! synced it. A fenced replica (its log lost acknowledged bytes) never votes, campaigns or leads
-//! until a leader of a later term has given it everything that was committed.
+//! until a leader of a later term has given it everything that was committed. An entry whose bytes
+//! are damaged is fetched back from another node before anything else happens to it.
 
 mod applier;
 mod codec;
@@ -32,6 +33,7 @@ mod network;
 mod payload;
 mod propose;
 mod read;
+mod repair;
 mod status;
 mod transport;
 
@@ -43,5 +45,6 @@ pub use membership::MembershipError;
 pub use payload::Payload;
 pub use propose::{Applied, Proposal, ProposeError};
 pub use read::{CommittedEntry, Page, ReadBarrierError, ReadError};
+pub use repair::{Damaged, RepairCounts};
 pub use status::GroupStatus;
 pub use transport::{Connector, Server, TcpConnector};

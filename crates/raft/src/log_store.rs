@@ -3,23 +3,27 @@
 //! Holds: an append is reported flushed only after the sync that covers it (or the write, for a
 //! group of durability `os`), in the order of submission. A vote is on disk before the call
 //! returns. Reads are cut to `append_bytes_max`, so that one slow follower never makes us
-//! assemble more than one message.
+//! assemble more than one message. A damaged entry is never an error to a running group, which
+//! openraft would end for good: it is waited for, see [`crate::repair`].
 
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::Stream;
-use openraft::OptionalSend;
+use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 use thalweg_storage::{Done, GroupLog, LogEntry, StorageError};
 use tokio::sync::oneshot;
 
 use crate::codec::{self, Entry, LogId, TypeConfig, Vote};
+use crate::repair::{self, Need, Repairer};
 
 /// Writes and reads one group's log.
 #[derive(Clone)]
@@ -28,19 +32,95 @@ pub(crate) struct LogStore {
     sync: bool,
     read_bytes_max: usize,
     vote: Arc<Mutex<Option<Vote>>>,
+    repairer: Arc<Repairer>,
+    opening: Arc<Opening>,
+}
+
+/// What a group is opened with, until it runs.
+///
+/// While it opens, openraft asks for applied entries only to learn their log ids, which are known
+/// without reading them: a damaged one that nobody can give back keeps no replica closed.
+pub(crate) struct Opening {
+    /// One past the last applied entry.
+    applied_end: u64,
+    over: AtomicBool,
+}
+
+impl Opening {
+    /// The group runs: from now on entries are read for what they say.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Log ids of entries `from .. to` in place of the entries, as far as they are applied.
+    fn log_ids(&self, log: &GroupLog, from: u64, to: u64) -> Vec<Entry> {
+        let to = if self.is_over() { from } else { to.min(self.applied_end) };
+        let blank = |index| Some(Entry::new(codec::log_id(log.read_term(index)?, index), EntryPayload::Blank));
+        (from..to).map_while(blank).collect()
+    }
 }
 
 impl LogStore {
     /// Fails when the stored vote cannot be read.
-    pub(crate) fn new(log: GroupLog, sync: bool, read_bytes_max: usize) -> io::Result<LogStore> {
+    pub(crate) fn new(
+        log: GroupLog,
+        sync: bool,
+        read_bytes_max: usize,
+        applied_end: u64,
+        repairer: Arc<Repairer>,
+    ) -> io::Result<LogStore> {
         let stored = log.state().vote;
         let vote = stored.map(|mut bytes| codec::get_vote(&mut bytes)).transpose().map_err(io::Error::other)?;
-        Ok(LogStore { log, sync, read_bytes_max, vote: Arc::new(Mutex::new(vote)) })
+        let opening = Arc::new(Opening { applied_end, over: AtomicBool::new(false) });
+        Ok(LogStore { log, sync, read_bytes_max, vote: Arc::new(Mutex::new(vote)), repairer, opening })
+    }
+
+    /// To be ended when the group runs.
+    pub(crate) fn opening(&self) -> Arc<Opening> {
+        self.opening.clone()
+    }
+
+    /// Reads every entry that will be applied anew and has lain in the record store since before
+    /// this start, so that damage is found, and mended, before the group has a say.
+    pub(crate) async fn survey(&self) -> io::Result<()> {
+        let state = self.log.state();
+        let mut next = state.trimmed.map_or(0, |(index, _)| index + 1).max(self.opening.applied_end);
+        while next < state.moved_end {
+            let page = self.read(next, state.moved_end, Need::Open).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            next = last.log_id.index + 1;
+        }
+        Ok(())
     }
 
     /// Entries `from .. to`, cut to the read limit; from memory, or from disk on a blocking thread.
-    async fn read(&self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
-        read_entries(&self.log, from, to, self.read_bytes_max).await?.into_iter().map(decode).collect()
+    /// One whose bytes are damaged is got back from a peer first.
+    async fn read(&self, from: u64, to: u64, need: Need) -> io::Result<Vec<Entry>> {
+        let log_ids = self.opening.log_ids(&self.log, from, to);
+        if !log_ids.is_empty() {
+            return Ok(log_ids);
+        }
+        let mut repaired = None;
+        loop {
+            let error = match read_entries(&self.log, from, to, self.read_bytes_max).await {
+                Ok(stored) => return stored.into_iter().map(decode).collect(),
+                Err(error) => error,
+            };
+            // What is damaged again right after it was written anew is no matter for a peer.
+            let damaged = repair::damaged_index(&error).filter(|index| repaired != Some(*index));
+            let Some(index) = damaged else { return Err(error) };
+            self.repairer.repair(index, need).await.map_err(io::Error::other)?;
+            repaired = Some(index);
+        }
+    }
+
+    /// For what entries are read by a call that openraft makes of a group that runs.
+    fn need(&self, running: Need) -> Need {
+        if self.opening.is_over() { running } else { Need::Open }
     }
 
     /// Waits while the disk or the log is full. To refuse here would stop the group for good; new
@@ -108,7 +188,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         let to = to.min(last + 1);
         let mut entries = Vec::new();
         while from < to {
-            let page = self.read(from, to).await?;
+            let page = self.read(from, to, self.need(Need::Send)).await?;
             let Some(end) = page.last().map(|entry| entry.log_id.index) else { break };
             from = end + 1;
             entries.extend(page);
@@ -117,7 +197,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
-        self.read(start, end).await
+        self.read(start, end, self.need(Need::Send)).await
     }
 
     async fn entries_stream<R>(&mut self, range: R) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend
@@ -129,7 +209,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
             if from >= to {
                 return Ok(None);
             }
-            let page = store.read(from, to).await?;
+            let page = store.read(from, to, store.need(Need::Apply)).await?;
             let next = page.last().map_or(to, |entry| entry.log_id.index + 1);
             let page = futures::stream::iter(page.into_iter().map(Ok::<_, io::Error>));
             Ok::<_, io::Error>(Some((page, (store, next))))

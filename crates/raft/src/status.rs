@@ -22,7 +22,8 @@ pub struct GroupStatus {
     pub voters: BTreeSet<NodeId>,
     /// Nodes that only receive.
     pub learners: BTreeSet<NodeId>,
-    /// Whether this replica lost acknowledged bytes and has not been given them back yet.
+    /// Whether this replica lost acknowledged bytes, or needs an entry that is damaged here, and has
+    /// not been given them back yet.
     pub fenced: bool,
     /// Whether this replica is a learner or voter that knows a leader.
     pub caught_up: bool,
@@ -44,7 +45,7 @@ impl GroupStatus {
         GroupStatus {
             leader,
             term: metrics.vote.leader_id.term,
-            leading: leads && applied_term == metrics.vote.leader_id.term,
+            leading: leads && applied_term == metrics.vote.leader_id.term && !fenced,
             voters: members.voter_ids().map(NodeId).collect(),
             learners: members.learner_ids().map(NodeId).collect(),
             fenced,

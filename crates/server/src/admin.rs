@@ -57,14 +57,22 @@ impl Checks {
         let wanted = thalweg_catalog::desired_replicas(&image.catalog, self.node);
         let closed = wanted.iter().filter(|spec| self.host.replica_of(spec.group).is_none()).count();
         if closed > 0 {
-            return Err(format!("{closed} of {} replicas are not open yet", wanted.len()));
+            return Err(format!("{closed} of {} replicas are not open yet{}", wanted.len(), self.damage()));
         }
         let groups = wanted.iter().filter_map(|spec| self.groups.get(spec.group));
         let fenced = groups.filter(|group| group.status().borrow().fenced).count();
         if fenced > 0 {
-            return Err(format!("{fenced} replicas are fenced: they lost acknowledged bytes and wait for their peers"));
+            let why = "they lost acknowledged bytes and wait for their peers";
+            return Err(format!("{fenced} replicas are fenced: {why}{}", self.damage()));
         }
         Ok(())
+    }
+
+    /// What the operator should know of damaged entries, to be put behind what follows from them.
+    fn damage(&self) -> String {
+        let damaged = self.groups.damaged();
+        let Some((group, first)) = damaged.first_key_value() else { return String::new() };
+        format!("; {} wait for damaged entries to be given back, group {group} first: {first}", damaged.len())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use thalweg_controller::{ControllerHandle, Image};
 use thalweg_proto::DESCRIPTORS;
 use thalweg_raft::Groups;
-use thalweg_shard::{Directory, Located, ShardHost, record_service, shard_peer_service};
+use thalweg_shard::{Directory, Located, ShardHost, record_service};
 use thalweg_types::{NodeId, ShardId, StreamId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -49,12 +49,9 @@ pub(crate) async fn public_routes(
 }
 
 /// The services for other nodes.
-pub(crate) fn peer_routes(host: &ShardHost, controller: &ControllerHandle, groups: &Groups) -> Routes {
+pub(crate) fn peer_routes(controller: &ControllerHandle, groups: &Groups) -> Routes {
     let mut routes = Routes::builder();
-    routes
-        .add_service(groups.service())
-        .add_service(shard_peer_service(host.clone()))
-        .add_service(controller.peer_service());
+    routes.add_service(groups.service()).add_service(controller.peer_service());
     routes.routes()
 }
 

@@ -107,7 +107,6 @@ impl Sources {
         counter(to, "append", "Batches acknowledged", bytes, shards.append_bytes.get())?;
         counter(to, "read_pages", "Pages served", None, shards.read_pages.get())?;
         counter(to, "read", "Batches served", bytes, shards.read_bytes.get())?;
-        counter(to, "repairs", "Corrupt entries replaced by a peer's copy", None, shards.repairs.get())?;
         gauge(to, "tail_readers", "Tail calls open now", None, shards.tail_readers())?;
         let errors = Family::<Vec<(String, String)>, prometheus_client::metrics::counter::Counter>::default();
         for (reason, count) in shards.errors() {
@@ -126,6 +125,12 @@ impl Sources {
         gauge(to, "replicas_leaderless", "Shard replicas that know no leader", None, count(|r| r.leader.is_none()))?;
         gauge(to, "groups_awake", "Raft groups whose timers run", None, self.groups.awake_count() as i64)?;
         gauge(to, "peers_up", "Other nodes that answer", None, self.groups.peers_up().borrow().len() as i64)?;
+        let repairs = self.groups.repair_counts();
+        counter(to, "repairs", "Damaged entries replaced by another node's copy", None, repairs.repaired)?;
+        let help = "Times that no node had an intact copy of a damaged entry";
+        counter(to, "repairs_failed", help, None, repairs.failed)?;
+        let help = "Raft groups closed or fenced here until another node gives a damaged entry back";
+        gauge(to, "groups_damaged", help, None, repairs.waiting as i64)?;
         let joined = i64::from(*self.membership.borrow() == Membership::Joined);
         gauge(to, "joined", "1 once this node belongs to its cluster", None, joined)?;
         gauge(

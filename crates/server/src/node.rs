@@ -88,6 +88,12 @@ async fn bind(address: &str) -> Result<TcpListener, StartError> {
 /// How long leaders may take to be handed over when a node stops.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Whether the controller's lead is handed over when a node ends.
+enum HandOver {
+    Yes,
+    No,
+}
+
 /// A running node.
 pub struct Node {
     id: NodeId,
@@ -167,7 +173,7 @@ impl Node {
         };
         let directory = Arc::new(ImageDirectory { image: image.clone() });
         let public = grpc::public_routes(&host, &controller, directory).await;
-        let peer = grpc::peer_routes(&host, &controller, &groups);
+        let peer = grpc::peer_routes(&controller, &groups);
         let tasks = vec![
             tokio::spawn(wiring::follow_image(id, image, host.clone(), groups.clone())),
             tokio::spawn(wiring::report(host.observe(), reports)),
@@ -243,14 +249,21 @@ impl Node {
     /// Ends the node in order: leaders handed over, calls ended, log closed.
     pub async fn shutdown(self) {
         self.hand_over_leaders().await;
-        self.stop_all().await;
+        self.end(HandOver::Yes).await;
     }
 
     /// Ends the node without a hand-over: for a cluster that ends as a whole.
     pub(crate) async fn stop_all(self) {
+        self.end(HandOver::No).await;
+    }
+
+    async fn end(self, controller: HandOver) {
         self.stop.send_replace(true);
         self.save_state().await;
-        self.controller.shutdown().await;
+        match controller {
+            HandOver::Yes => self.controller.shutdown().await,
+            HandOver::No => self.controller.stop().await,
+        }
         self.host.shutdown().await;
         self.groups.shutdown().await;
         for task in self.tasks {

@@ -1,4 +1,4 @@
-//! One shard replica, the host that runs the replicas of a node, and their gRPC services.
+//! One shard replica, the host that runs the replicas of a node, and their gRPC service.
 //!
 //! Owns what a shard is: admission and order of appends, sequence numbers, duplicates, the state
 //! that replicas agree on, committed reads and tails, sealing, trimming. Where replicas live is
@@ -27,5 +27,5 @@ mod testing;
 pub use host::{Observations, ReplicaObservation, ShardHost};
 pub use options::Options;
 pub use replica::Replica;
-pub use service::{Directory, Located, record_service, shard_peer_service};
+pub use service::{Directory, Located, record_service};
 pub use spec::ReplicaSpec;

@@ -68,8 +68,6 @@ pub struct Metrics {
     pub read_pages: Counter,
     /// Bytes of batches served.
     pub read_bytes: Counter,
-    /// Corrupt entries replaced by a peer's copy.
-    pub repairs: Counter,
     tails: AtomicI64,
     subscriptions: AtomicI64,
     errors: ErrorCounters,

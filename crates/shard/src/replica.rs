@@ -12,7 +12,6 @@ use thalweg_raft::{Group, GroupStatus, Groups};
 use thalweg_types::NodeId;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tonic::transport::Channel;
 
 use crate::append::{AppendError, Appended, Appender, NodeLimits, Ticket};
 use crate::command::{Command, EntryFacts, ProducerTag};
@@ -35,7 +34,6 @@ pub struct Replica {
     pub(crate) poke: Notify,
     wants_poke: AtomicBool,
     oldest: Mutex<Option<EntryFacts>>,
-    pub(crate) repairing: tokio::sync::Mutex<()>,
     subscriptions: Mutex<Subscriptions<EndTeller>>,
     node: Arc<NodeLimits>,
 }
@@ -64,7 +62,6 @@ impl Replica {
             poke,
             wants_poke,
             oldest: Mutex::default(),
-            repairing: Default::default(),
             subscriptions: Mutex::new(Subscriptions::new(Rules::of(&node.options))),
             node,
         })
@@ -211,17 +208,6 @@ impl Replica {
     pub(crate) fn knows_the_newest(&self) -> bool {
         let status = self.status.borrow();
         status.leading || status.caught_up
-    }
-
-    /// The other replicas that are up.
-    pub(crate) fn peers(&self) -> Vec<NodeId> {
-        let status = self.status.borrow();
-        let all = status.voters.iter().chain(&status.learners).copied();
-        all.filter(|node| *node != self.node_id()).collect()
-    }
-
-    pub(crate) fn peer_channel(&self, peer: NodeId) -> Option<Channel> {
-        self.groups.peer_channel(peer)
     }
 
     pub(crate) fn peer_is_up(&self, peer: NodeId) -> bool {

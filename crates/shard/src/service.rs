@@ -1,9 +1,8 @@
-//! The gRPC services over a [`ShardHost`]: records for clients, repair for peers.
+//! The gRPC service over a [`ShardHost`]: records for clients.
 //!
 //! Errors become wire errors in [`wire`] and nowhere else.
 
 mod append_stream;
-mod peer;
 mod position;
 mod record;
 mod tail_stream;
@@ -11,14 +10,11 @@ mod wire;
 
 use std::sync::Arc;
 
-use thalweg_proto::peer::shard_peer_service_server::ShardPeerServiceServer;
 use thalweg_proto::v1::record_service_server::RecordServiceServer;
 use thalweg_types::{NodeId, ShardId, StreamId};
 
 use crate::host::ShardHost;
-use crate::repair::PEER_MESSAGE_BYTES_MAX;
 
-pub use peer::PeerApi;
 pub use record::RecordApi;
 
 /// Bytes of one message, either way: the largest batch and room for its frame.
@@ -52,9 +48,4 @@ pub fn record_service(host: ShardHost, directory: Arc<dyn Directory>) -> RecordS
     RecordServiceServer::new(RecordApi::new(host, directory))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
-}
-
-/// The service with which replicas help each other; for the peer port.
-pub fn shard_peer_service(host: ShardHost) -> ShardPeerServiceServer<PeerApi> {
-    ShardPeerServiceServer::new(PeerApi::new(host)).max_encoding_message_size(PEER_MESSAGE_BYTES_MAX)
 }

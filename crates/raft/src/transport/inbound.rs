@@ -17,7 +17,7 @@ use tonic::Status;
 
 use super::{AppendResult, Frame, Reply, Request};
 use crate::codec::{LogId, TypeConfig};
-use crate::{Group, Groups};
+use crate::{Group, Groups, repair};
 
 /// Appends of one group that may wait; the sender's window is smaller.
 const WORKER_QUEUE: usize = 64;
@@ -43,6 +43,14 @@ impl Inbound {
     pub(super) async fn take(self: &Arc<Self>, number: u64, request: Request) {
         if let Request::Ping = request {
             return self.reply(number, &Reply::Yes).await;
+        }
+        if let Request::Fetch(group, index, term) = request {
+            let this = self.clone();
+            tokio::spawn(async move {
+                let reply = repair::answer(this.groups.node_log(), group, index, term).await;
+                this.reply(number, &reply).await;
+            });
+            return;
         }
         let Some(group) = self.groups.get(request.group()) else {
             return self.reply(number, &Reply::Refused("the group is not open here".to_owned())).await;

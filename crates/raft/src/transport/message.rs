@@ -10,7 +10,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::raft::{AppendEntriesRequest, VoteRequest, VoteResponse};
 use thalweg_storage::LogEntry;
-use thalweg_types::GroupId;
+use thalweg_types::{GroupId, crc32c};
 
 use super::Frame;
 use crate::codec::{self, LogId, Malformed, StoredMembers, TypeConfig, Vote};
@@ -30,6 +30,8 @@ pub(crate) enum Request {
     Transfer(GroupId, Vote, u64, Option<LogId>),
     /// Whether the follower may fall asleep at this term and last index.
     Hibernate(GroupId, u64, u64),
+    /// The entry of this index and term, whose bytes are damaged here.
+    Fetch(GroupId, u64, u64),
     /// Are you there?
     Ping,
 }
@@ -56,8 +58,10 @@ pub(crate) enum Reply {
     Snapshot(Vote),
     /// To a ping, transfer or hibernation: done, or willing.
     Yes,
-    /// Not done, or not willing.
+    /// Not done, not willing, or not there.
     No,
+    /// To a fetch.
+    Entry(LogEntry),
     /// This node cannot answer for the group now, and why.
     Refused(String),
 }
@@ -69,6 +73,7 @@ const SNAPSHOT: u8 = 4;
 const TRANSFER: u8 = 5;
 const HIBERNATE: u8 = 6;
 const PING: u8 = 7;
+const FETCH: u8 = 8;
 
 impl Request {
     /// The group it concerns; the ping's is the controller's and means nothing.
@@ -79,7 +84,8 @@ impl Request {
             | Request::PreVote(group, _)
             | Request::Snapshot(group, ..)
             | Request::Transfer(group, ..)
-            | Request::Hibernate(group, ..) => *group,
+            | Request::Hibernate(group, ..)
+            | Request::Fetch(group, ..) => *group,
             Request::Ping => GroupId::CONTROLLER,
         }
     }
@@ -123,6 +129,11 @@ impl Request {
                 to.put_u64_le(term);
                 to.put_u64_le(last);
             }
+            Request::Fetch(_, index, term) => {
+                start(FETCH);
+                to.put_u64_le(index);
+                to.put_u64_le(term);
+            }
             Request::Ping => start(PING),
         }
         Frame::whole(to.freeze())
@@ -151,6 +162,10 @@ impl Request {
             HIBERNATE => {
                 let term = codec::get_u64(&mut from, "hibernate")?;
                 Request::Hibernate(group, term, codec::get_u64(&mut from, "hibernate")?)
+            }
+            FETCH => {
+                let index = codec::get_u64(&mut from, "fetch")?;
+                Request::Fetch(group, index, codec::get_u64(&mut from, "fetch")?)
             }
             PING => Request::Ping,
             _ => return Err(Malformed("request kind")),
@@ -217,6 +232,7 @@ const INSTALLED: u8 = 5;
 const YES: u8 = 6;
 const NO: u8 = 7;
 const REFUSED: u8 = 8;
+const ENTRY: u8 = 9;
 
 impl Reply {
     pub(crate) fn encode(&self, number: u64) -> Frame {
@@ -247,6 +263,14 @@ impl Reply {
             }
             Reply::Yes => to.put_u8(YES),
             Reply::No => to.put_u8(NO),
+            Reply::Entry(entry) => {
+                to.put_u8(ENTRY);
+                to.put_u64_le(entry.index);
+                to.put_u64_le(entry.term);
+                to.put_u32_le(crc32c(&entry.head) ^ crc32c(&entry.body).rotate_left(1));
+                to.put_u32_le(entry.head.len() as u32);
+                return Frame { parts: vec![to.freeze(), entry.head.clone(), entry.body.clone()] };
+            }
             Reply::Refused(why) => {
                 to.put_u8(REFUSED);
                 to.put_slice(why.as_bytes());
@@ -274,11 +298,23 @@ impl Reply {
             INSTALLED => Reply::Snapshot(codec::get_vote(&mut from)?),
             YES => Reply::Yes,
             NO => Reply::No,
+            ENTRY => Reply::Entry(get_entry(from)?),
             REFUSED => Reply::Refused(String::from_utf8_lossy(&from).into_owned()),
             _ => return Err(Malformed("reply kind")),
         };
         Ok((number, reply))
     }
+}
+
+/// The entry of a reply. Its copy replaces one for good, so it carries a checksum of its own.
+fn get_entry(mut from: Bytes) -> Result<LogEntry, Malformed> {
+    let index = codec::get_u64(&mut from, "entry")?;
+    let term = codec::get_u64(&mut from, "entry")?;
+    let checksum = codec::get_u32(&mut from, "entry")?;
+    let head_length = codec::get_u32(&mut from, "entry")? as usize;
+    let head = codec::get_bytes(&mut from, head_length, "entry")?;
+    let intact = crc32c(&head) ^ crc32c(&from).rotate_left(1) == checksum;
+    if intact { Ok(LogEntry { index, term, head, body: from }) } else { Err(Malformed("entry")) }
 }
 
 #[cfg(test)]
@@ -309,6 +345,23 @@ mod tests {
             prop_assert_eq!(read_number, number);
             let Request::Append(read_group, read) = read else { panic!("not an append") };
             prop_assert_eq!((read_group, read.entries, read.prev_log_id), (GroupId(group), append.entries, append.prev_log_id));
+        }
+
+        #[test]
+        fn fetched_entries_read_back_and_no_changed_byte_passes(
+            index: u64, term: u64, head: Vec<u8>, body: Vec<u8>, at: prop::sample::Index, bit in 0u8..8,
+        ) {
+            let head_and_body = head.len() + body.len();
+            let entry = LogEntry { index, term, head: head.into(), body: body.into() };
+            let frame = Reply::Entry(entry.clone()).encode(7).into_bytes();
+            let Ok((7, Reply::Entry(read))) = Reply::decode(frame.clone()) else { panic!("not an entry") };
+            prop_assert_eq!(read, entry);
+            if head_and_body > 0 {
+                let mut changed = frame.to_vec();
+                let at = frame.len() - 1 - at.index(head_and_body);
+                changed[at] ^= 1 << bit;
+                prop_assert!(Reply::decode(changed.into()).is_err());
+            }
         }
 
         #[test]

@@ -75,6 +75,11 @@ impl Peers {
         })
     }
 
+    /// This node.
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
+    }
+
     /// Nodes that are up, without this one.
     pub(crate) fn up(&self) -> watch::Receiver<BTreeSet<NodeId>> {
         self.up.subscribe()

@@ -1,8 +1,9 @@
 //! Closing the gap between the replicas that should run and those that do.
 //!
-//! Holds: one action a group at a time; a slow or failing group holds up no other.
+//! Holds: one action a group at a time; a slow or failing group holds up no other, nor does it take
+//! a slot while it rests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,24 +17,34 @@ use crate::machine::{ShardMachine, SharedState};
 use crate::replica::Replica;
 use crate::spec::ReplicaSpec;
 
-/// After a failure the group rests this long.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// After a failure the group rests this long, and twice as long after each further one, at most the
+/// latter. A node that comes or goes ends the rest: what was missing may be there.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(host: Arc<Host>) {
     let mut desired = host.desired.subscribe();
     let slots = Arc::new(Semaphore::new(host.node.options.opens_max));
-    let mut actions: JoinSet<GroupId> = JoinSet::new();
+    let mut actions: JoinSet<(GroupId, Result<(), String>)> = JoinSet::new();
     let mut busy: BTreeSet<GroupId> = BTreeSet::new();
+    let mut failures: BTreeMap<GroupId, u32> = BTreeMap::new();
     loop {
         let wanted = desired.borrow_and_update().clone();
         for action in due(&host, &wanted, &busy) {
             busy.insert(action.group());
-            actions.spawn(act(host.clone(), action, slots.clone()));
+            let failures = failures.get(&action.group()).copied().unwrap_or(0);
+            actions.spawn(act(host.clone(), action, slots.clone(), failures));
         }
         tokio::select! {
             changed = desired.changed() => if changed.is_err() { return },
             Some(done) = actions.join_next() => match done {
-                Ok(group) => { busy.remove(&group); }
+                Ok((group, done)) => {
+                    busy.remove(&group);
+                    match done {
+                        Ok(()) => drop(failures.remove(&group)),
+                        Err(_) => *failures.entry(group).or_default() += 1,
+                    }
+                }
                 Err(error) => tracing::error!(%error, "a reconcile action panicked"),
             },
         }
@@ -63,19 +74,25 @@ fn due(host: &Host, wanted: &Desired, busy: &BTreeSet<GroupId>) -> Vec<Action> {
     opens.chain(removals).filter(|action| !busy.contains(&action.group())).collect()
 }
 
-async fn act(host: Arc<Host>, action: Action, slots: Arc<Semaphore>) -> GroupId {
+/// Does it, or rests; `failures` came before.
+async fn act(host: Arc<Host>, action: Action, slots: Arc<Semaphore>, failures: u32) -> (GroupId, Result<(), String>) {
     let group = action.group();
+    let mut peers_up = host.groups.peers_up();
+    peers_up.mark_unchanged();
     let slot = slots.acquire_owned().await;
     let done = match action {
         Action::Open(spec) => open(&host, spec).await,
         Action::Remove(replica) => remove(&host, &replica).await,
     };
     drop(slot);
-    if let Err(why) = done {
-        tracing::error!(%group, why, "cannot open or remove a replica; trying again");
-        tokio::time::sleep(RETRY_PAUSE).await;
+    if let Err(why) = &done {
+        if (failures + 1).is_power_of_two() {
+            tracing::error!(%group, why, failures, "cannot open or remove a replica; trying again");
+        }
+        let pause = (RETRY_PAUSE * (1 << failures.min(16))).min(RETRY_PAUSE_MAX);
+        let _ = tokio::time::timeout(pause, peers_up.changed()).await.is_ok();
     }
-    group
+    (group, done)
 }
 
 async fn open(host: &Arc<Host>, spec: Arc<ReplicaSpec>) -> Result<(), String> {

@@ -132,13 +132,13 @@ async fn a_damaged_copy_is_healed_from_a_peer_before_it_is_served() {
     let node = cluster.nodes.iter().find(|node| node.host.observe().borrow()[&GroupId(1)].leading).unwrap();
     damage(node, damaged).await;
     let healed = async {
-        while node.host.metrics().repairs.get() == 0 {
+        while node.groups.repair_counts().repaired == 0 {
             assert_eq!(all_payloads(&shard).await, ["a", "b"]);
         }
     };
     tokio::time::timeout(PATIENCE, healed).await.expect("healed as soon as it is read from the store");
     assert_eq!(all_payloads(&shard).await, ["a", "b"]);
-    assert_eq!(node.host.metrics().repairs.get(), 1, "it stays healed");
+    assert_eq!(node.groups.repair_counts().repaired, 1, "it stays healed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,10 +10,7 @@ use thalweg_raft::{Groups, TcpConnector};
 use thalweg_shard::append::{AppendError, Appended};
 use thalweg_shard::command::ProducerTag;
 use thalweg_shard::read::{Cursor, Page};
-use thalweg_shard::{
-    Directory, Located, Options, Replica, ReplicaObservation, ReplicaSpec, ShardHost, record_service,
-    shard_peer_service,
-};
+use thalweg_shard::{Directory, Located, Options, Replica, ReplicaObservation, ReplicaSpec, ShardHost, record_service};
 use thalweg_storage::{Driver, MemoryStore, NodeLog};
 use thalweg_types::{
     BatchBuilder, GroupId, HashRange, ManualClock, NodeId, ProducerId, Record, ShardId, StreamId, UnixMillis,
@@ -115,7 +112,6 @@ impl Cluster {
         let serving = tonic::transport::Server::builder()
             .add_service(groups.service())
             .add_service(record_service(host.clone(), directory))
-            .add_service(shard_peer_service(host.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let server = tokio::spawn(async move { serving.await.unwrap() });
         Node { host, groups, log, store, dir, server }

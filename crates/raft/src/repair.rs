@@ -1,0 +1,324 @@
+//! Getting the bytes of a damaged entry back from another node.
+//!
+//! Every read of the log checks what it gives out. Whoever meets a damaged entry comes here. Any
+//! copy of the same index and term will do, committed or not, for two logs that agree on those agree
+//! on the entry. So no leader is needed, and no open group: a node answers from its log, and two
+//! replicas that are closed because of different entries heal each other.
+//!
+//! ```text
+//! reader of records ── one round, else an error ────┐
+//! group that opens ─── one round, else stays closed ├─► ask every node in turn ─► write the copy
+//! group that runs ──── again and again, fenced ─────┘
+//! ```
+//! Holds: nothing acknowledged is voted away. Index and term of a damaged entry are known without
+//! its bytes, so the log counts for no less in an election, and a replica that lacks an entry which
+//! it still has to apply neither votes nor campaigns nor leads until it has it back. While it cannot
+//! apply it takes no entries either: they would only pile up in the node's write-ahead log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use thalweg_storage::{GroupLog, LogEntry, NodeLog, ReadError, StorageError};
+use thalweg_types::{GroupId, NodeId};
+use tokio::sync::watch;
+
+use crate::applier::Applier;
+use crate::codec;
+use crate::log_store::{durable, read_entries};
+use crate::transport::{Lane, Peers, Reply, Request};
+
+/// A peer may take this long to send one entry.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between the first rounds in vain, and between later ones. A peer that comes up ends the pause.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+
+/// An entry whose bytes are damaged on this node, and why no other node has given it back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {index} is damaged on this node and no other node has given it back: {reason}")]
+pub struct Damaged {
+    /// The entry.
+    pub index: u64,
+    /// What the others said.
+    pub reason: String,
+}
+
+/// What a node's repairs came to since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepairCounts {
+    /// Damaged entries that a peer gave back.
+    pub repaired: u64,
+    /// Rounds in which nobody could.
+    pub failed: u64,
+    /// Groups that are closed or fenced now because of a damaged entry.
+    pub waiting: usize,
+}
+
+/// The repairs of all groups of a node.
+#[derive(Default)]
+pub(crate) struct Repairs {
+    repaired: AtomicU64,
+    failed: AtomicU64,
+    waiting: Mutex<BTreeMap<GroupId, Damaged>>,
+}
+
+impl Repairs {
+    pub(crate) fn counts(&self) -> RepairCounts {
+        RepairCounts {
+            repaired: self.repaired.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            waiting: self.waiting.lock().len(),
+        }
+    }
+
+    /// Groups that wait for an entry.
+    pub(crate) fn waiting(&self) -> BTreeMap<GroupId, Damaged> {
+        self.waiting.lock().clone()
+    }
+
+    /// The group is held up by nothing any more, or is gone.
+    pub(crate) fn settle(&self, group: GroupId) {
+        self.waiting.lock().remove(&group);
+    }
+
+    /// Notes what holds a group up, and tells the operator when that is news.
+    fn hold_up(&self, group: GroupId, damaged: &Damaged) {
+        let known = self.waiting.lock().insert(group, damaged.clone());
+        if known.as_ref() != Some(damaged) {
+            tracing::error!(
+                %group,
+                index = damaged.index,
+                reason = damaged.reason,
+                "an entry is damaged here and this replica stands still until another node gives it back: start the \
+                 nodes that hold the group's other replicas; if none of them has the entry, restore one from a backup"
+            );
+        }
+    }
+}
+
+/// For what an entry is needed, which decides what happens while nobody gives it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// To open the group, which fails.
+    Open,
+    /// To answer somebody, who is told.
+    Once,
+    /// To send it to a follower.
+    Send,
+    /// To apply it.
+    Apply,
+}
+
+/// How many reads wait for an entry that is not applied here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lacks {
+    send: u32,
+    apply: u32,
+}
+
+impl Lacks {
+    /// Whether this replica must stand back.
+    pub(crate) fn any(self) -> bool {
+        self.send + self.apply > 0
+    }
+
+    /// Whether nothing can be applied.
+    pub(crate) fn stands_still(self) -> bool {
+        self.apply > 0
+    }
+
+    fn of(&mut self, need: Need) -> &mut u32 {
+        if need == Need::Apply { &mut self.apply } else { &mut self.send }
+    }
+}
+
+/// Repairs one group's log on this node.
+pub(crate) struct Repairer {
+    group: GroupId,
+    log: GroupLog,
+    applier: Applier,
+    peers: Arc<Peers>,
+    node: Arc<Repairs>,
+    initial_members: Vec<NodeId>,
+    /// Those who meet the same damage together come one after the other, so that it is repaired once.
+    one_at_a_time: tokio::sync::Mutex<()>,
+    lacks: watch::Sender<Lacks>,
+    closed: watch::Sender<bool>,
+    /// What kept the group from opening; openraft hands on only its text.
+    failure: Mutex<Option<Damaged>>,
+}
+
+impl Repairer {
+    pub(crate) fn new(
+        log: GroupLog,
+        applier: Applier,
+        peers: Arc<Peers>,
+        node: Arc<Repairs>,
+        initial_members: Vec<NodeId>,
+    ) -> Arc<Repairer> {
+        Arc::new(Repairer {
+            group: log.id(),
+            log,
+            applier,
+            peers,
+            node,
+            initial_members,
+            one_at_a_time: tokio::sync::Mutex::new(()),
+            lacks: watch::Sender::default(),
+            closed: watch::Sender::new(false),
+            failure: Mutex::default(),
+        })
+    }
+
+    /// What this replica lacks to do its part.
+    pub(crate) fn lacks(&self) -> watch::Receiver<Lacks> {
+        self.lacks.subscribe()
+    }
+
+    /// Ends all waiting.
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// The entry without which the group cannot open.
+    pub(crate) fn failure(&self) -> Option<Damaged> {
+        self.failure.lock().clone()
+    }
+
+    /// Puts a peer's copy in the place of the entry at `index`, if its bytes are damaged. What a
+    /// running group needs is given up only when the group is closed.
+    pub(crate) async fn repair(&self, index: u64, need: Need) -> Result<(), Damaged> {
+        let mut pause = PAUSE_MIN;
+        let mut _lack = None;
+        loop {
+            let mut up = self.peers.up();
+            up.mark_unchanged();
+            let Err(damaged) = self.ask_around(index).await else { return Ok(()) };
+            if need == Need::Open {
+                self.node.hold_up(self.group, &damaged);
+                *self.failure.lock() = Some(damaged.clone());
+            }
+            if matches!(need, Need::Open | Need::Once) || *self.closed.borrow() {
+                return Err(damaged);
+            }
+            self.node.hold_up(self.group, &damaged);
+            _lack.get_or_insert_with(|| Lack::new(self, index, need));
+            let mut closed = self.closed.subscribe();
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+                _ = up.changed() => {}
+                _ = closed.wait_for(|closed| *closed) => return Err(damaged),
+            }
+        }
+    }
+
+    /// Asks one node after the other for the entry, until one gives it.
+    async fn ask_around(&self, index: u64) -> Result<(), Damaged> {
+        let _one_at_a_time = self.one_at_a_time.lock().await;
+        // Of an entry that was trimmed or withdrawn meanwhile there is nothing to repair.
+        let Some(term) = self.log.read_term(index) else { return Ok(()) };
+        let read = read_entries(&self.log, index, index + 1, 1).await;
+        if read.err().and_then(|error| damaged_index(&error)) != Some(index) {
+            return Ok(());
+        }
+        let mut answers = Vec::new();
+        for node in self.whom_to_ask() {
+            match self.fetch(node, index, term).await {
+                Ok(entry) => return self.replace(node, entry).await,
+                Err(why) => answers.push(format!("node {node} {why}")),
+            }
+        }
+        self.node.failed.fetch_add(1, Ordering::Relaxed);
+        let reason = if answers.is_empty() { "no other node is connected".to_owned() } else { answers.join(", ") };
+        Err(Damaged { index, reason })
+    }
+
+    /// The group's members first; then all others that are up, for the last word on who is a member
+    /// may be what is damaged.
+    fn whom_to_ask(&self) -> Vec<NodeId> {
+        let members: BTreeSet<NodeId> =
+            self.applier.members().into_iter().chain(self.initial_members.clone()).collect();
+        let others: Vec<NodeId> = self.peers.up().borrow().difference(&members).copied().collect();
+        members.into_iter().filter(|node| *node != self.peers.node()).chain(others).collect()
+    }
+
+    async fn fetch(&self, node: NodeId, index: u64, term: u64) -> Result<LogEntry, String> {
+        let exchange = async {
+            let sent = self.peers.send(node, Lane::Data, Request::Fetch(self.group, index, term)).await;
+            sent.map_err(|_| "is not connected")?.await.map_err(|_| "does not answer")
+        };
+        let reply = tokio::time::timeout(FETCH_TIMEOUT, exchange).await.unwrap_or(Err("does not answer"))?;
+        match reply {
+            Reply::Entry(entry) if (entry.index, entry.term) == (index, term) => {
+                let readable = codec::from_log_entry(entry.clone());
+                readable.map(|_| entry).map_err(|error| format!("sent what is no entry: {error}"))
+            }
+            Reply::No => Err("does not have it".to_owned()),
+            Reply::Refused(why) => Err(why),
+            _ => Err("sent something else".to_owned()),
+        }
+    }
+
+    async fn replace(&self, from: NodeId, entry: LogEntry) -> Result<(), Damaged> {
+        let (index, group) = (entry.index, self.group);
+        let written = durable(|done| self.log.repair(entry, done)).await;
+        match written.map_err(|error| (withdrawn(&error), error)) {
+            Ok(()) => {
+                self.node.repaired.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%group, index, %from, "a damaged entry was replaced by another node's copy");
+                Ok(())
+            }
+            Err((true, _)) => Ok(()),
+            Err((false, error)) => Err(Damaged { index, reason: format!("node {from} has it, but {error}") }),
+        }
+    }
+}
+
+/// A running group's want of one entry; ends with the read that wants it.
+struct Lack<'a> {
+    repairer: &'a Repairer,
+    /// Nothing for an entry that is applied here: only the follower waits.
+    need: Option<Need>,
+}
+
+impl<'a> Lack<'a> {
+    fn new(repairer: &'a Repairer, index: u64, need: Need) -> Lack<'a> {
+        let need = (index >= repairer.applier.applied_end()).then_some(need);
+        need.into_iter().for_each(|need| repairer.lacks.send_modify(|lacks| *lacks.of(need) += 1));
+        Lack { repairer, need }
+    }
+}
+
+impl Drop for Lack<'_> {
+    fn drop(&mut self) {
+        self.need.into_iter().for_each(|need| self.repairer.lacks.send_modify(|lacks| *lacks.of(need) -= 1));
+        self.repairer.node.settle(self.repairer.group);
+    }
+}
+
+/// The damaged entry that made a read fail.
+pub(crate) fn damaged_index(error: &std::io::Error) -> Option<u64> {
+    match error.get_ref()?.downcast_ref::<ReadError>()? {
+        ReadError::Corrupt { index, .. } => Some(*index),
+        _ => None,
+    }
+}
+
+/// Whether a copy could not be written because the entry is not in the log any more.
+fn withdrawn(error: &std::io::Error) -> bool {
+    let storage = error.get_ref().and_then(|inner| inner.downcast_ref::<StorageError>());
+    matches!(storage, Some(StorageError::NotRepairable { .. }))
+}
+
+/// Answers a node that asks for an entry. The group need not be open here.
+pub(crate) async fn answer(log: &NodeLog, group: GroupId, index: u64, term: u64) -> Reply {
+    let Some(log) = log.known_group(group).filter(|log| log.read_term(index) == Some(term)) else { return Reply::No };
+    match read_entries(&log, index, index + 1, 1).await {
+        Ok(entries) => entries.into_iter().find(|entry| entry.term == term).map_or(Reply::No, Reply::Entry),
+        Err(error) if damaged_index(&error).is_some() => Reply::Refused("has a damaged copy as well".to_owned()),
+        Err(error) => Reply::Refused(format!("cannot read it: {error}")),
+    }
+}

@@ -1,0 +1,182 @@
+//! Groups of real nodes in one process: elections, replication, membership, restarts.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use thalweg_raft::{Group, Payload, ProposeError};
+use thalweg_types::NodeId;
+
+use crate::support::{Cluster, bodies, command, leader_of, put};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_member_commits_and_reads_back() {
+    let cluster = Cluster::start(1).await;
+    let group = cluster.open(1, 1, &[1]).await;
+    leader_of([&group]).await;
+    let mut last = 0;
+    for i in 0..10 {
+        last = put(&group, &i.to_string()).await;
+    }
+    assert_eq!(bodies(&group, last).await, (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_replica_applies_the_same_commands_in_order() {
+    let cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(7, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    let mut proposals = Vec::new();
+    for i in 0..200 {
+        proposals.push(leader.propose(command(i.to_string())).await.unwrap());
+    }
+    let mut last = 0;
+    for proposal in proposals {
+        let index = proposal.outcome().await.unwrap().index;
+        assert!(index > last);
+        last = index;
+    }
+    let expected: Vec<String> = (0..200).map(|i| i.to_string()).collect();
+    for group in &groups {
+        assert_eq!(bodies(group, last).await, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_refuses_commands_and_names_the_leader() {
+    let cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    let leader_id = leader.status().borrow().leader.unwrap();
+    put(&leader, "x").await;
+    let follower = groups.iter().find(|group| !group.status().borrow().leading).unwrap();
+    follower.status().wait_for(|status| status.leader == Some(leader_id)).await.unwrap();
+    let refused = match follower.propose(command("y")).await {
+        Ok(proposal) => proposal.outcome().await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(refused, ProposeError::NotLeader { leader: Some(leader_id) });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn survivors_elect_a_new_leader_at_once_when_the_leader_dies() {
+    let mut cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    put(&leader, "before").await;
+    for node in cluster.nodes.iter().flatten() {
+        node.groups.peers_up().wait_for(|up| up.len() == 2).await.unwrap();
+    }
+    let dead = leader.status().borrow().leader.unwrap();
+    let survivors: Vec<Group> = groups.into_iter().filter(|group| !group.status().borrow().leading).collect();
+    drop(leader);
+    let killed_at = Instant::now();
+    let parts = cluster.kill(dead.0).await;
+    let next = leader_of(&survivors).await;
+    let last = put(&next, "after").await;
+    assert!(killed_at.elapsed() < Duration::from_secs(2), "took {:?}", killed_at.elapsed());
+    for group in &survivors {
+        assert_eq!(bodies(group, last).await, ["before", "after"]);
+    }
+    cluster.restart(dead.0, parts).await;
+    let back = cluster.open(dead.0, 1, &[1, 2, 3]).await;
+    let last = put(&next, "again").await;
+    assert_eq!(bodies(&back, last).await, ["before", "after", "again"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_group_falls_asleep_and_a_write_wakes_it() {
+    let cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    put(&leader, "a").await;
+    let asleep = async {
+        while cluster.nodes.iter().flatten().any(|node| node.groups.awake_count() > 0) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asleep).await.expect("all replicas fall asleep");
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(leader.status().borrow().leading, "nobody campaigned while the group slept");
+    let started = Instant::now();
+    let last = put(&leader, "b").await;
+    assert!(started.elapsed() < Duration::from_millis(500));
+    for group in &groups {
+        assert_eq!(bodies(group, last).await, ["a", "b"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_voter_starts_at_the_trim_point_and_lacks_nothing_after_it() {
+    let cluster = Cluster::start(4).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    let cut = {
+        put(&leader, "old").await;
+        put(&leader, "older").await
+    };
+    put(&leader, "kept").await;
+    let trim = Payload { head: format!("trim:{cut}").into_bytes().into(), body: Bytes::new() };
+    leader.propose(trim).await.unwrap().outcome().await.unwrap();
+    let purged = async {
+        while leader.log().state().trimmed.is_none_or(|(index, _)| index < cut) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), purged).await.expect("the log is trimmed");
+    let joined = cluster.open(4, 1, &[1, 2, 3]).await;
+    let leader_id = leader.status().borrow().leader.unwrap();
+    let leaving = [1, 2, 3].into_iter().map(NodeId).find(|node| *node != leader_id).unwrap();
+    let voters: BTreeSet<NodeId> = (1..=4).map(NodeId).filter(|node| *node != leaving).collect();
+    leader.change_voters(voters.clone()).await.unwrap();
+    let last = put(&leader, "new").await;
+    assert_eq!(leader.status().borrow().voters, voters);
+    let mut seen = bodies(&joined, last).await;
+    seen.retain(|body| !body.is_empty());
+    assert_eq!(seen, ["kept", "new"]);
+    assert_eq!(joined.log().state().trimmed.unwrap().0, cut);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_moves_where_it_is_sent() {
+    let cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    put(&leader, "a").await;
+    let from = leader.status().borrow().leader.unwrap();
+    let to = (1..=3).map(NodeId).find(|node| *node != from).unwrap();
+    for node in cluster.nodes.iter().flatten() {
+        node.groups.peers_up().wait_for(|up| up.len() == 2).await.unwrap();
+    }
+    leader.transfer_leader(to).await.unwrap();
+    let next = &groups[to.0 as usize - 1];
+    tokio::time::timeout(Duration::from_secs(3), next.status().wait_for(|status| status.leading))
+        .await
+        .unwrap()
+        .unwrap();
+    put(next, "b").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_of_all_nodes_everything_is_there() {
+    let mut cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    for i in 0..50 {
+        put(&leader, &i.to_string()).await;
+    }
+    drop((groups, leader));
+    let mut parts = Vec::new();
+    for id in 1..=3 {
+        parts.push(cluster.kill(id).await);
+    }
+    for (id, parts) in (1..=3).zip(parts) {
+        cluster.restart(id, parts).await;
+    }
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    let last = put(&leader, "50").await;
+    for group in &groups {
+        assert_eq!(bodies(group, last).await, (0..=50).map(|i| i.to_string()).collect::<Vec<_>>());
+    }
+}
