@@ -120,7 +120,7 @@ fn blob(text: &str) -> Result<Bytes, String> {
 /// not of the alphabet or a pad before the end, else its last character.
 fn blob_fault(text: &str) -> String {
     let length = text.encode_utf16().count();
-    if length % 4 != 0 {
+    if !length.is_multiple_of(4) {
         return format!("Base64 encoded length is expected a multiple of 4 bytes but found: {length}");
     }
     let mut characters = text.chars().peekable();
