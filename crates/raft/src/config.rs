@@ -46,6 +46,8 @@ pub struct Timing {
     pub heartbeat_interval: Duration,
     /// Shortest election time-out of an awake group. Default 4 s; the longest is half as much more.
     pub election_timeout: Duration,
+    /// News of a commit waits this long for entries that carry it to the followers. Default 20 ms.
+    pub commit_wait: Duration,
     /// A group without writes for this long falls asleep. Default 2 s.
     pub hibernate_after: Duration,
     /// One vote, heartbeat or append may take this long. Default 1.5 s, below the election time-out.
@@ -62,6 +64,7 @@ impl Default for Timing {
             ping_timeout: Duration::from_millis(1_500),
             heartbeat_interval: Duration::from_millis(1_000),
             election_timeout: Duration::from_millis(4_000),
+            commit_wait: Duration::from_millis(20),
             hibernate_after: Duration::from_millis(2_000),
             rpc_timeout: Duration::from_millis(1_500),
             takeover_stagger: Duration::from_millis(250),

@@ -19,6 +19,7 @@
 
 mod applier;
 mod codec;
+mod company;
 mod config;
 mod failover;
 mod fence;

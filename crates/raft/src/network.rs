@@ -1,6 +1,7 @@
 //! openraft's network over the node's links: one of these a group and follower, all sharing them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -16,6 +17,7 @@ use openraft::{AnyError, OptionalSend, RaftNetworkV2};
 use thalweg_types::{GroupId, NodeId};
 
 use crate::codec::{TypeConfig, Vote};
+use crate::company::in_company;
 use crate::transport::{AppendResult, CallError, Lane, Peers, Reply, Request};
 
 type GroupSnapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, Bytes>;
@@ -31,7 +33,8 @@ pub(crate) struct GroupNetwork {
 impl GroupNetwork {
     fn to(&self, target: u64, lane: Lane) -> PeerNetwork {
         let (group, peers, window) = (self.group, self.peers.clone(), self.append_window);
-        PeerNetwork { group, peers, target: NodeId(target), lane, window }
+        let commit_wait = peers.timing().commit_wait;
+        PeerNetwork { group, peers, target: NodeId(target), lane, window, commit_wait }
     }
 }
 
@@ -54,6 +57,7 @@ pub(crate) struct PeerNetwork {
     target: NodeId,
     lane: Lane,
     window: usize,
+    commit_wait: Duration,
 }
 
 fn failed(error: CallError) -> RPCError<TypeConfig> {
@@ -115,7 +119,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     {
         let (group, target, lane, peers) = (self.group, self.target, self.lane, self.peers.clone());
         let reply_timeout = option.soft_ttl();
-        let sent = input.then(move |append| {
+        let sent = in_company(input, self.commit_wait).then(move |append| {
             let peers = peers.clone();
             async move { peers.send(target, lane, Request::Append(group, append)).await }
         });

@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use super::link::LinkEvent;
 use super::{Connector, Lane, Reply, Request, link::Link};
-use crate::Options;
+use crate::{Options, Timing};
 
 /// A peer appeared or disappeared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,11 @@ impl Peers {
     /// Nodes that are up, without this one.
     pub(crate) fn up(&self) -> watch::Receiver<BTreeSet<NodeId>> {
         self.up.subscribe()
+    }
+
+    /// The time-outs of this node.
+    pub(crate) fn timing(&self) -> &Timing {
+        &self.options.timing
     }
 
     pub(crate) fn events(&self) -> broadcast::Receiver<PeerEvent> {
