@@ -120,9 +120,6 @@ async fn a_torn_end_of_the_write_ahead_log_is_made_good_by_peers() {
     assert_whole(&mut cluster, &stream, id, &written).await;
 }
 
-// Sometimes the flipped entry lies above the replica's last checkpoint: then it is needed to open the
-// replica, which is refused (nothing wrong is served) but not yet repaired from a peer at that point.
-#[ignore = "open defect: a corrupt entry above the last checkpoint keeps its replica from opening"]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_byte_in_the_record_store_is_never_served() {
     let (mut cluster, stream, id) = start().await;
