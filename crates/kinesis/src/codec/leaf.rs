@@ -83,16 +83,17 @@ pub(super) fn number(expected: &Shape, number: Number, unit: TimeUnit) -> Option
     }
 }
 
-/// A time; what lies before 1970 is 1970.
+/// A time; what lies before 1970 is 1970, and what lies beyond 63 bits is the last they hold.
 fn time(number: Number, unit: TimeUnit) -> UnixMillis {
     let per_unit = match unit {
         TimeUnit::Seconds => 1000,
         TimeUnit::Millis => 1,
     };
-    UnixMillis(match number {
-        Number::Whole(whole) => u64::try_from(whole).unwrap_or(0).saturating_mul(per_unit),
-        Number::Fraction(fraction) => (fraction * per_unit as f64).round() as u64,
-    })
+    let ms = match number {
+        Number::Whole(whole) => whole.saturating_mul(per_unit),
+        Number::Fraction(fraction) => (fraction * per_unit as f64).round() as i64,
+    };
+    UnixMillis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// A string as the value of a shape, or why not.
