@@ -1,7 +1,7 @@
 //! The service's errors: their names, HTTP codes and messages.
 //!
 //! Holds: every error a client can meet is a [`ErrorKind`]; nothing else is ever sent. Texts that
-//! clients match on are made by the functions of [`ApiError`], in one place.
+//! clients match on are made in one place each: [`crate::texts`] says where.
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ use minicbor::data::Type;
 use minicbor::decode::{Decoder, Error};
 
 use super::Fault;
-use super::leaf::{self, Found, Number, TimeUnit, hole, kept_max, mismatch};
+use super::leaf::{self, Found, Number, Pairs, TimeUnit, hole, kept_max, mismatch};
 use crate::model::{ListShape, MapShape, Shape, StructShape};
 use crate::{Struct, Value};
 
@@ -124,22 +124,16 @@ impl<'b> Reader<'b> {
 
     fn map(&mut self, map: &MapShape) -> Result<Value, Fault> {
         let mut left = self.cbor.map()?;
-        let mut kept: Vec<(String, String)> = Vec::new();
+        let mut kept = Pairs::new(map);
         while more(&mut self.cbor, &mut left)? {
             let Some(Value::Text(key)) = self.value(&Shape::FREE_TEXT)? else { return Err(Fault::Malformed) };
             let value = match self.value(&Shape::FREE_TEXT)? {
                 Some(Value::Text(text)) => text,
                 _ => String::new(),
             };
-            if kept.len() >= kept_max(map.size) {
-                continue;
-            }
-            match kept.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, old)) => *old = value,
-                None => kept.push((key, value)),
-            }
+            kept.put(key, value);
         }
-        Ok(Value::Map(kept))
+        Ok(kept.into_value())
     }
 
     fn structure(&mut self, shape: &'static StructShape) -> Result<Value, Fault> {

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Fault;
-use super::leaf::{self, Found, Number, TimeUnit, hole, kept_max, mismatch};
+use super::leaf::{self, Found, Number, Pairs, TimeUnit, hole, kept_max, mismatch};
 use crate::model::{ListShape, MapShape, Member, Shape, StructShape};
 use crate::{Struct, Value};
 
@@ -69,21 +69,15 @@ impl<'a> Read<'a> {
     }
 
     fn map<'de, A: MapAccess<'de>>(self, map: &MapShape, mut pairs: A) -> Result<Value, A::Error> {
-        let mut kept: Vec<(String, String)> = Vec::new();
+        let mut kept = Pairs::new(map);
         while let Some(key) = pairs.next_key::<String>()? {
             let value = match pairs.next_value_seed(self.of(&Shape::FREE_TEXT))? {
                 Some(Value::Text(text)) => text,
                 _ => String::new(),
             };
-            if kept.len() >= kept_max(map.size) {
-                continue;
-            }
-            match kept.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, old)) => *old = value,
-                None => kept.push((key, value)),
-            }
+            kept.put(key, value);
         }
-        Ok(Value::Map(kept))
+        Ok(kept.into_value())
     }
 
     fn structure<'de, A: MapAccess<'de>>(self, shape: &'static StructShape, mut pairs: A) -> Result<Value, A::Error> {

@@ -3,11 +3,13 @@
 //! The texts are those that the service was recorded to answer, misspellings included. Its type
 //! names are those of the Java classes behind it.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use thalweg_types::UnixMillis;
 
 use crate::Value;
-use crate::model::{Bounds, Shape};
+use crate::model::{Bounds, MapShape, Shape};
 
 /// What a body holds where a shape expects something else.
 pub(super) enum Found<'a> {
@@ -147,4 +149,30 @@ pub(super) fn hole(shape: &Shape) -> Value {
 /// rest is read and dropped, so that small elements cannot take many times their bytes.
 pub(super) fn kept_max(size: Bounds) -> usize {
     size.max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(0) + 1)
+}
+
+/// The pairs of a map while it is read: of equal keys the last counts, where the first stood.
+pub(super) struct Pairs {
+    kept: Vec<(String, String)>,
+    places: HashMap<String, usize>,
+    kept_max: usize,
+}
+
+impl Pairs {
+    pub(super) fn new(shape: &MapShape) -> Pairs {
+        Pairs { kept: Vec::new(), places: HashMap::new(), kept_max: kept_max(shape.size) }
+    }
+
+    pub(super) fn put(&mut self, key: String, value: String) {
+        if let Some(place) = self.places.get(&key) {
+            self.kept[*place].1 = value;
+        } else if self.kept.len() < self.kept_max {
+            self.places.insert(key.clone(), self.kept.len());
+            self.kept.push((key, value));
+        }
+    }
+
+    pub(super) fn into_value(self) -> Value {
+        Value::Map(self.kept)
+    }
 }

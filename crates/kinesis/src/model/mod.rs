@@ -1,10 +1,11 @@
 //! The service model as data: every operation with the shapes of its request and its answer.
 //!
 //! Checked against AWS's published model by `tests/model.rs`. What a shape can say: [`shape`].
-//! The tables, by area: [`streams`], [`records`], [`account`], [`queues`], [`channels`].
+//! What an answer is held to: [`conform`]. The tables, by area: [`streams`], [`records`], [`account`], [`queues`], [`channels`].
 
 mod account;
 mod channels;
+mod conform;
 mod queues;
 mod records;
 mod scalar;

@@ -116,4 +116,5 @@ fn elements_beyond_the_greatest_size_are_dropped_not_kept() {
     let body = Bytes::from(format!(r#"{{"Tags":{{{}}}}}"#, tags.join(",")));
     let request: Struct = decode(Format::Json, Operation::AddTagsToStream.input(), &body).unwrap();
     assert_eq!(request.map("Tags").len(), 201);
+    assert_eq!(request.map("Tags")[200].0, "200", "the first are kept");
 }

@@ -2,6 +2,7 @@
 //! between a body and its values.
 
 mod bodies;
+mod conform;
 mod constraints;
 mod hostile;
 mod model;
