@@ -11,8 +11,8 @@ import botocore.auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-HEADER_REQUESTS = 2000
-QUERY_REQUESTS = 1000
+HEADER_REQUESTS = 1400
+QUERY_REQUESTS = 600
 
 rng = random.Random(20131202)
 HOSTS = [

@@ -10,6 +10,8 @@ use crate::error::{ApiError, ErrorKind};
 
 /// How far the clocks of signer and verifier may be apart.
 const SKEW_MS: u64 = 5 * 60 * 1000;
+/// How long a date in the basic format is; HTTP dates are longer.
+const STAMP_CHARS: usize = 16;
 /// The longest life of a presigned URL.
 const EXPIRES_MAX_SECS: u64 = 7 * 24 * 3600;
 
@@ -44,7 +46,8 @@ impl Authorization {
                 self.algorithm
             )));
         }
-        let stamp = date::basic(signed_at);
+        // A date in the right format is signed as it stands.
+        let stamp = if self.date.len() == STAMP_CHARS { self.date.clone() } else { date::basic(signed_at) };
         let scope = self.check_scope(&stamp, expected.region)?;
         let secret = expected.secret.ok_or_else(unknown_key)?;
         let request = canonical::request(parts, &signed, body);
@@ -68,20 +71,20 @@ impl Authorization {
             Form::Query { expires: Some(expires) } => expires_secs(expires)? * 1000,
             _ => SKEW_MS,
         };
-        let (signed, today) = (date::basic(signed_at), date::basic(now));
         let (earliest, latest) = (now.minus_ms(life), UnixMillis(now.0.saturating_add(SKEW_MS)));
         // Signatures know whole seconds only, so that is how they are compared.
         if signed_at.secs() < earliest.secs() {
-            let (earliest, life) = (date::basic(earliest), span(life));
+            let [signed_at, earliest, now] = [signed_at, earliest, now].map(date::basic);
+            let life = span(life);
             return Err(invalid(format!(
-                "Signature expired: {signed} is now earlier than {earliest} ({today} - {life})"
+                "Signature expired: {signed_at} is now earlier than {earliest} ({now} - {life})"
             )));
         }
         if signed_at > latest {
-            let latest = date::basic(latest);
+            let [signed_at, latest, now] = [signed_at, latest, now].map(date::basic);
+            let skew = span(SKEW_MS);
             return Err(invalid(format!(
-                "Signature not yet current: {signed} is still later than {latest} ({today} + {})",
-                span(SKEW_MS)
+                "Signature not yet current: {signed_at} is still later than {latest} ({now} + {skew})"
             )));
         }
         Ok(())
