@@ -15,7 +15,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thalweg_types::{GroupId, NodeId, ShardId, StreamId, StreamName, UnixMillis};
 
-use crate::{Node, Reshard, ReshardId, Shard, Stream};
+use crate::fan_out::Retired;
+use crate::{AccessKey, AccountSettings, Node, Reshard, ReshardId, Shard, Stream, StreamStatus};
 
 /// Open shards of all streams together, unless set otherwise.
 const SHARD_LIMIT_DEFAULT: u32 = 20_000;
@@ -33,6 +34,12 @@ pub struct Catalog {
     pub(crate) next_stream: StreamId,
     pub(crate) next_group: GroupId,
     pub(crate) next_reshard: ReshardId,
+    #[serde(default)]
+    pub(crate) account: AccountSettings,
+    #[serde(default)]
+    pub(crate) access_keys: BTreeMap<String, Arc<AccessKey>>,
+    #[serde(default, skip_serializing_if = "Retired::is_empty")]
+    pub(crate) retired_consumers: Retired,
 }
 
 /// The cluster's identity.
@@ -66,6 +73,9 @@ impl Default for Catalog {
             next_stream: StreamId(1),
             next_group: GroupId(GroupId::CONTROLLER.0 + 1),
             next_reshard: ReshardId(1),
+            account: AccountSettings::default(),
+            access_keys: BTreeMap::new(),
+            retired_consumers: Retired::default(),
         }
     }
 }
@@ -94,6 +104,27 @@ impl Catalog {
     /// Open shards that all streams together may have.
     pub fn shard_limit(&self) -> u32 {
         self.shard_limit
+    }
+
+    /// What holds for all streams together.
+    pub fn account(&self) -> &AccountSettings {
+        &self.account
+    }
+
+    /// All access keys by id.
+    pub fn access_keys(&self) -> impl Iterator<Item = &Arc<AccessKey>> {
+        self.access_keys.values()
+    }
+
+    /// An access key by id.
+    pub fn access_key(&self, id: &str) -> Option<&Arc<AccessKey>> {
+        self.access_keys.get(id)
+    }
+
+    /// On-demand streams that are not being deleted.
+    pub fn on_demand_stream_count(&self) -> u32 {
+        let counted = |stream: &&Arc<Stream>| stream.is_on_demand() && stream.status != StreamStatus::Deleting;
+        self.streams.values().filter(counted).count() as u32
     }
 
     /// All nodes that ever registered, by id; removed ones too.

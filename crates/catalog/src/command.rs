@@ -7,11 +7,16 @@
 //! Apply judges each command against the catalog as it is *then*: a plan that has been
 //! overtaken is refused, never half applied.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use thalweg_types::limits::{RECORD_BYTES_DEFAULT_MAX, REPLICATION_DEFAULT, RETENTION_HOURS_MIN};
 use thalweg_types::{HashKey, NodeId, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
 
-use crate::{Durability, NodeChange, NodeRegistration, ReshardId};
+use crate::{
+    AccessKey, AccountPatch, ConsumerPatch, ConsumerRef, Durability, NodeChange, NodeRegistration, ReshardId, Rules,
+    StreamPatch, StreamSettings,
+};
 
 /// A change that someone wants; applied whole or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +84,9 @@ pub enum Command {
     DeleteStream {
         /// Which stream.
         stream: StreamName,
+        /// Whether its consumers go with it; otherwise it is refused while there are any.
+        #[serde(default)]
+        with_consumers: bool,
     },
     /// No node holds data of the stream any more: forgets it.
     FinishDelete {
@@ -108,6 +116,81 @@ pub enum Command {
         now: UnixMillis,
     },
 
+    /// Changes settings of a stream.
+    UpdateStream {
+        /// Which stream.
+        stream: StreamName,
+        /// What is to change.
+        patch: Box<StreamPatch>,
+        /// Whether the service's own rules bind it too.
+        rules: Rules,
+        /// The proposer's clock.
+        now: UnixMillis,
+    },
+    /// Removes tags of a stream, then sets others.
+    TagStream {
+        /// Which stream.
+        stream: StreamName,
+        /// Tags to set.
+        set: BTreeMap<String, String>,
+        /// Keys of tags to remove; unknown ones are ignored.
+        remove: BTreeSet<String>,
+    },
+    /// Registers a fan-out consumer.
+    RegisterConsumer {
+        /// Which stream.
+        stream: StreamName,
+        /// Its name, free at this time.
+        consumer: String,
+        /// Its first tags.
+        tags: BTreeMap<String, String>,
+        /// The proposer's clock.
+        now: UnixMillis,
+    },
+    /// Forgets a fan-out consumer.
+    DeregisterConsumer {
+        /// Which stream.
+        stream: StreamName,
+        /// Which consumer.
+        consumer: ConsumerRef,
+    },
+    /// Changes a fan-out consumer.
+    UpdateConsumer {
+        /// Which stream.
+        stream: StreamName,
+        /// Which consumer.
+        consumer: ConsumerRef,
+        /// What is to change.
+        patch: ConsumerPatch,
+    },
+
+    /// Makes an access key valid; repeating it changes nothing.
+    CreateAccessKey {
+        /// The key.
+        key: AccessKey,
+    },
+    /// Makes an access key invalid.
+    DeleteAccessKey {
+        /// Which key.
+        id: String,
+    },
+    /// Changes what holds for all streams together.
+    UpdateAccount {
+        /// What is to change.
+        patch: AccountPatch,
+        /// The proposer's clock.
+        now: UnixMillis,
+    },
+    /// Another command, unless the stream was deleted and created again since the caller saw it.
+    OfIncarnation {
+        /// Which stream.
+        stream: StreamName,
+        /// The incarnation that the caller means.
+        id: StreamId,
+        /// What is to be done with it.
+        command: Box<Command>,
+    },
+
     /// Begins a split or merge: children appear as Opening.
     PlanReshard {
         /// Which stream.
@@ -118,6 +201,9 @@ pub enum Command {
         cause: ReshardCause,
         /// Nodes of each child, first the preferred leader: two sets for a split, one for a merge.
         placement: Vec<Vec<NodeId>>,
+        /// Whether the service's own rules bind it too.
+        #[serde(default)]
+        rules: Rules,
         /// The proposer's clock.
         now: UnixMillis,
     },
@@ -146,6 +232,9 @@ pub enum Command {
         stream: StreamName,
         /// Open shards wanted.
         target: u32,
+        /// Whether the service's own rules bind it too.
+        #[serde(default)]
+        rules: Rules,
         /// The proposer's clock.
         now: UnixMillis,
     },
@@ -190,6 +279,9 @@ pub struct NewStream {
     pub durability: Durability,
     /// Largest record, data and partition key together.
     pub record_bytes_max: u32,
+    /// What else is set; its times of mode changes are ignored.
+    #[serde(default)]
+    pub settings: StreamSettings,
 }
 
 impl NewStream {
@@ -202,6 +294,7 @@ impl NewStream {
             retention_hours: RETENTION_HOURS_MIN,
             durability: Durability::default(),
             record_bytes_max: RECORD_BYTES_DEFAULT_MAX as u32,
+            settings: StreamSettings::default(),
         }
     }
 }

@@ -4,8 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use thalweg_types::{HashKey, HashRange, NodeId};
+use thalweg_types::{HashKey, HashRange, NodeId, UnixMillis};
 
+use crate::access::ACCESS_KEYS_MAX;
+use crate::fan_out::{CONSUMERS_COMMITTED_MAX, check_name};
+use crate::settings::{MODE_CHANGES_PER_DAY_MAX, check_policy};
+use crate::tags;
 use crate::{Catalog, NodeState, Reshard, ReshardPhase, Shard, ShardState, Stream, StreamStatus};
 
 /// A rule that does not hold.
@@ -33,8 +37,14 @@ impl Catalog {
             check_ranges(stream)?;
             check_lineage(stream)?;
             check_status(stream)?;
+            check_stream_settings(stream)?;
             self.check_states(stream)?;
         }
+        for (id, key) in &self.access_keys {
+            let good = *id == key.id && key.check().is_ok();
+            must(good, || format!("access key `{id}` breaks its rules"))?;
+        }
+        must(self.access_keys.len() <= ACCESS_KEYS_MAX, || format!("{} access keys", self.access_keys.len()))?;
         self.reshards().try_for_each(|reshard| self.check_reshard(reshard))
     }
 
@@ -112,6 +122,26 @@ fn check_lineage(stream: &Stream) -> Check {
                 format!("{} does not lie above its parent {}", shard.id, parent.id)
             })?;
         }
+    }
+    Ok(())
+}
+
+/// Whether settings and consumers keep their bounds.
+fn check_stream_settings(stream: &Stream) -> Check {
+    let (name, settings) = (&stream.name, &stream.settings);
+    settings.check().map_err(|refusal| Broken(format!("settings of `{name}`: {refusal}")))?;
+    let rising = |times: &[UnixMillis]| times.is_sorted();
+    must(rising(&settings.mode_changes) && settings.mode_changes.len() <= MODE_CHANGES_PER_DAY_MAX, || {
+        format!("`{name}` remembers mode changes at {:?}", settings.mode_changes)
+    })?;
+    must(rising(&stream.scalings), || format!("`{name}` remembers scalings at {:?}", stream.scalings))?;
+    must(stream.consumers.len() <= CONSUMERS_COMMITTED_MAX, || format!("`{name}` has too many consumers"))?;
+    let none = stream.serves() || stream.consumers.is_empty();
+    must(none, || format!("`{name}` is {} and has consumers", stream.status.as_str()))?;
+    for (key, consumer) in &stream.consumers {
+        let rules = check_name(key).and_then(|()| tags::check(&consumer.tags));
+        let rules = rules.and_then(|()| check_policy(consumer.policy.as_deref()));
+        must(*key == consumer.name && rules.is_ok(), || format!("consumer `{key}` of `{name}`: {rules:?}"))?;
     }
     Ok(())
 }

@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 use thalweg_types::limits::{
     RECORD_BYTES_MAX, REPLICATION_MAX, RETENTION_HOURS_MAX, RETENTION_HOURS_MIN, SHARDS_PER_STREAM_MAX,
 };
-use thalweg_types::{HashKey, NodeId, ShardId, StreamName};
+use thalweg_types::{HashKey, NodeId, ShardId, StreamId, StreamName};
 
+use crate::access::{ACCESS_KEY_ID_CHARS_MAX, ACCESS_KEY_SECRET_CHARS_MAX, ACCESS_KEYS_MAX, DESCRIPTION_CHARS_MAX};
+use crate::fan_out::CONSUMER_NAME_CHARS_MAX;
+use crate::settings::{ENCRYPTION_KEY_CHARS_MAX, MODE_CHANGES_PER_DAY_MAX, POLICY_BYTES_MAX, WARM_MIBPS_MAX};
+use crate::tags::{TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX};
 use crate::{NodeChange, NodeState, ReshardId, StreamStatus};
 
 /// Smallest bound on record size that a stream may set: 1 KiB.
@@ -45,6 +49,10 @@ pub enum Refusal {
     StreamStatus { stream: StreamName, status: StreamStatus, wanted: String },
     #[error("stream `{stream}` was deleted and created again since")]
     StreamReplaced { stream: StreamName },
+    #[error("stream `{stream}` with the id {id} is gone; the one of that name now has the id {current}")]
+    StreamIncarnation { stream: StreamName, id: StreamId, current: StreamId },
+    #[error("stream `{stream}` has {consumers} fan-out consumers; deregister them first, or delete it with them")]
+    StreamHasConsumers { stream: StreamName, consumers: usize },
     #[error("a stream has 1 to {SHARDS_PER_STREAM_MAX} shards; {given} would be too {}", few_or_many(*.given))]
     ShardCount { given: u32 },
     #[error("the cluster may have {limit} open shards and has {open}; this would add {added}")]
@@ -61,6 +69,69 @@ pub enum Refusal {
     RetentionWouldFall { hours: u32, current: u32 },
     #[error("retention of {hours} hours is longer than the present {current}; use increase")]
     RetentionWouldRise { hours: u32, current: u32 },
+
+    // Settings.
+    #[error("{given} tags are too many; {TAGS_MAX} are allowed")]
+    TooManyTags { given: usize },
+    #[error(
+        "`{key}` cannot be the key of a tag: use 1 to {TAG_KEY_CHARS_MAX} letters, digits, spaces or `_ . / = + - % @ :`"
+    )]
+    TagKey { key: String },
+    #[error(
+        "`{value}` cannot be the value of the tag `{key}`: use at most {TAG_VALUE_CHARS_MAX} letters, digits, spaces \
+         or `_ . / = + - % @ :`"
+    )]
+    TagValue { key: String, value: String },
+    #[error("the name of an encryption key has 1 to {ENCRYPTION_KEY_CHARS_MAX} characters, not {chars}")]
+    EncryptionKey { chars: usize },
+    #[error("a resource policy has 1 to {POLICY_BYTES_MAX} bytes, not {bytes}")]
+    Policy { bytes: usize },
+    #[error("a limit of 0 would let nothing through; leave it out to set none")]
+    ZeroLimit,
+    #[error("warm throughput of {given} MiB/s is not allowed; choose at most {WARM_MIBPS_MAX}")]
+    WarmThroughput { given: u32 },
+    #[error("only on-demand streams have a warm throughput")]
+    WarmThroughputMode,
+    #[error("warm throughput needs the account's commitment to a minimum throughput")]
+    WarmThroughputCommitment,
+    #[error("only on-demand streams can have their records placed by the service")]
+    DistributionMode,
+    #[error("the mode of stream `{stream}` was changed {MODE_CHANGES_PER_DAY_MAX} times within 24 hours; wait")]
+    ModeChanges { stream: StreamName },
+    #[error("there may be {limit} on-demand streams and there are {count}")]
+    OnDemandStreams { count: u32, limit: u32 },
+    #[error("the shards of the on-demand stream `{stream}` are split and merged by the service alone")]
+    OnDemandReshard { stream: StreamName },
+    #[error("stream `{stream}` has {open} open shards; choose {least} to {most}")]
+    ScalingBounds { stream: StreamName, open: u32, target: u32, least: u32, most: u32 },
+    #[error("stream `{stream}` was scaled {count} times within 24 hours; wait")]
+    ScalingsPerDay { stream: StreamName, count: usize },
+
+    // Consumers.
+    #[error("`{name}` is not a consumer name: use 1 to {CONSUMER_NAME_CHARS_MAX} characters of a-z A-Z 0-9 _ . -")]
+    ConsumerName { name: String },
+    #[error("stream `{stream}` already has a consumer `{consumer}`")]
+    ConsumerExists { stream: StreamName, consumer: String },
+    #[error("stream `{stream}` has no consumer `{consumer}`")]
+    ConsumerUnknown { stream: StreamName, consumer: String },
+    #[error("stream `{stream}` may have {limit} consumers and has them")]
+    ConsumerLimit { stream: StreamName, limit: usize },
+
+    // Access keys.
+    #[error(
+        "`{id}` is not the id of an access key: use 1 to {ACCESS_KEY_ID_CHARS_MAX} characters of a-z A-Z 0-9 _ . -"
+    )]
+    AccessKeyId { id: String },
+    #[error("the secret of an access key has 1 to {ACCESS_KEY_SECRET_CHARS_MAX} visible ASCII characters")]
+    AccessKeySecret,
+    #[error("a description has at most {DESCRIPTION_CHARS_MAX} characters, not {chars}")]
+    Description { chars: usize },
+    #[error("access key `{id}` exists already")]
+    AccessKeyExists { id: String },
+    #[error("access key `{id}` does not exist")]
+    AccessKeyUnknown { id: String },
+    #[error("there are {ACCESS_KEYS_MAX} access keys; delete one first")]
+    AccessKeyLimit,
 
     // Shards.
     #[error("stream `{stream}` has no {shard}")]
@@ -138,6 +209,15 @@ impl Refusal {
         use Refusal::*;
         match self {
             NodeUnknown { .. } | StreamUnknown { .. } | ShardUnknown { .. } => RefusalKind::NotFound,
+            StreamIncarnation { .. } | ConsumerUnknown { .. } | AccessKeyUnknown { .. } => RefusalKind::NotFound,
+            StreamHasConsumers { .. } | ConsumerExists { .. } | AccessKeyExists { .. } => RefusalKind::InUse,
+            TagKey { .. } | TagValue { .. } | EncryptionKey { .. } | Policy { .. } | ZeroLimit => RefusalKind::Invalid,
+            WarmThroughput { .. } | WarmThroughputMode | WarmThroughputCommitment => RefusalKind::Invalid,
+            DistributionMode | OnDemandReshard { .. } | ConsumerName { .. } => RefusalKind::Invalid,
+            AccessKeyId { .. } | AccessKeySecret | Description { .. } => RefusalKind::Invalid,
+            TooManyTags { .. } | ModeChanges { .. } | OnDemandStreams { .. } => RefusalKind::LimitExceeded,
+            ScalingBounds { .. } | ScalingsPerDay { .. } => RefusalKind::LimitExceeded,
+            ConsumerLimit { .. } | AccessKeyLimit => RefusalKind::LimitExceeded,
             StreamExists { .. } | StreamStatus { .. } | ShardBusy { .. } | ShardOpening { .. } | ScalingRuns { .. } => {
                 RefusalKind::InUse
             }

@@ -5,10 +5,12 @@
 //! merged. Each step removes a difference and adds none, so the series ends in exactly equal
 //! ranges from any start; steps on different shards may run at once.
 
+use std::ops::RangeInclusive;
+
 use thalweg_types::limits::SHARDS_PER_STREAM_MAX;
 use thalweg_types::{HashKey, HashRange, ShardId, StreamName, UnixMillis};
 
-use crate::{Catalog, Command, ReshardCause, ReshardKind, Scaling, Stream, placement};
+use crate::{Catalog, Command, ReshardCause, ReshardKind, Rules, Scaling, Stream, placement};
 
 /// Whether the open shards are exactly `target` equal ranges.
 pub fn is_complete(stream: &Stream, target: u32) -> bool {
@@ -16,9 +18,9 @@ pub fn is_complete(stream: &Stream, target: u32) -> bool {
         && stream.open_shards().map(|shard| shard.range).eq(HashRange::tile(target))
 }
 
-/// Whether the service itself would allow the change: from half to twice the open shards.
-pub fn within_service_bounds(open: u32, target: u32) -> bool {
-    (open.div_ceil(2)..=open.saturating_mul(2).min(SHARDS_PER_STREAM_MAX)).contains(&target)
+/// The targets that the service itself would allow: from half to twice the open shards.
+pub fn service_bounds(open: u32) -> RangeInclusive<u32> {
+    open.div_ceil(2)..=open.saturating_mul(2).min(SHARDS_PER_STREAM_MAX)
 }
 
 /// The steps that may begin now, at most as many as leave `running_max` reshards running.
@@ -41,6 +43,7 @@ pub fn next_commands(
         kind,
         cause: ReshardCause::Scaling,
         placement: places.by_ref().take(kind.child_count()).collect(),
+        rules: Rules::Free,
         now,
     };
     steps.into_iter().map(command).collect()

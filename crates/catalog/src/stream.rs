@@ -6,10 +6,12 @@
 //!       └───────────┴───────────┴──► Deleting ──► forgotten (the name is free again)
 //! ```
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use thalweg_types::{HashKey, ShardId, StreamId, StreamName, UnixMillis};
 
-use crate::{ReshardId, Shard, Shards};
+use crate::{ConsumerRef, FanOutConsumer, ReshardId, Shard, Shards, StreamMode, StreamSettings};
 
 /// Milliseconds in an hour.
 const HOUR_MS: u64 = 3_600_000;
@@ -43,6 +45,15 @@ pub struct Stream {
     pub reshards: Vec<ReshardId>,
     /// A change of the shard count that runs now.
     pub scaling: Option<Scaling>,
+    /// What else is set about it.
+    #[serde(default)]
+    pub settings: StreamSettings,
+    /// Its fan-out consumers by name.
+    #[serde(default)]
+    pub consumers: BTreeMap<String, FanOutConsumer>,
+    /// When changes of the shard count began, rising; at most as many as the service counts in a day.
+    #[serde(default)]
+    pub scalings: Vec<UnixMillis>,
 }
 
 /// Where a stream stands in its life.
@@ -111,6 +122,16 @@ impl Stream {
     /// Whether reads and writes are served.
     pub fn serves(&self) -> bool {
         matches!(self.status, StreamStatus::Active | StreamStatus::Updating)
+    }
+
+    /// Whether the cluster decides on its number of shards.
+    pub fn is_on_demand(&self) -> bool {
+        self.settings.mode == StreamMode::OnDemand
+    }
+
+    /// A fan-out consumer, if it is still the registration that is meant.
+    pub fn consumer(&self, wanted: &ConsumerRef) -> Option<&FanOutConsumer> {
+        self.consumers.get(&wanted.name).filter(|consumer| wanted.names(consumer))
     }
 
     /// Retention in milliseconds.

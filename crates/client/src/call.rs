@@ -6,7 +6,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use thalweg_proto::errors::{META_LEADER_ADDRESS, Reason, WireError};
+use thalweg_catalog::Refusal;
+use thalweg_proto::errors::{META_LEADER_ADDRESS, META_REFUSAL, Reason, WireError};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
@@ -48,6 +49,15 @@ impl CallError {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             CallError::Refused(error) => Some(error.reason),
+            _ => None,
+        }
+    }
+
+    /// The catalog's refusal, whole, where it was the catalog that refused.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            // A later version's refusal may be unknown here; reason and message still tell.
+            CallError::Refused(error) => serde_json::from_str(error.metadata.get(META_REFUSAL)?).ok(),
             _ => None,
         }
     }

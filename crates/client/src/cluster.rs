@@ -1,11 +1,15 @@
-//! Looking after nodes and leaders.
+//! Looking after nodes, leaders and what holds for all streams together.
+//!
+//! Access keys: [`crate::access_keys`].
 
+use thalweg_catalog::{AccountPatch, AccountSettings};
 use thalweg_proto::v1;
 use thalweg_types::{NodeId, ShardId, StreamName};
 
 use crate::call::{CallError, Repeat};
 use crate::client::{Client, stub};
 use crate::describe::{ClusterDescription, known_node};
+use crate::wire;
 
 /// Calls about the cluster itself. Made by [`Client::cluster`].
 #[derive(Clone, Debug)]
@@ -27,13 +31,20 @@ impl Cluster {
         Cluster { client }
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// All nodes and who leads.
     pub async fn describe(&self) -> Result<ClusterDescription, CallError> {
         let call =
             |channel| async move { stub::cluster(channel).describe_cluster(v1::DescribeClusterRequest {}).await };
         let answer = self.client.call(Repeat::Harmless, call).await?;
         self.client.pool().learn(answer.nodes.iter().map(|node| &node.public_address));
+        let account = answer.account.unwrap_or_default();
         Ok(ClusterDescription {
+            account: wire::account(&account),
+            shards_max: account.shards_max,
             cluster_id: answer.cluster_id,
             nodes: answer.nodes.into_iter().map(Into::into).collect(),
             controller_leader: known_node(answer.controller_leader),
@@ -63,6 +74,15 @@ impl Cluster {
         let request = v1::RemoveNodeRequest { node_id: node.0 };
         let call = |channel| async move { stub::cluster(channel).remove_node(request).await };
         self.client.call(Repeat::Harmless, call).await.map(drop)
+    }
+
+    /// Changes what holds for all streams together; what the patch does not name stays.
+    pub async fn update_account(&self, patch: &AccountPatch) -> Result<AccountSettings, CallError> {
+        let request = wire::to_account_patch(patch);
+        let call = |channel| async move { stub::cluster(channel).update_account(request).await };
+        let answer = self.client.call(Repeat::Harmless, call).await?;
+        let account = answer.account.ok_or_else(|| CallError::BadAnswer("the account is missing".to_owned()))?;
+        Ok(wire::account(&account))
     }
 
     /// Asks the leader of a shard to hand over to another of its replicas.

@@ -1,9 +1,12 @@
 //! What the cluster says about streams, shards and nodes, checked and in our words.
 
+use thalweg_catalog::{AccountSettings, StreamSettings};
 use thalweg_proto::convert::{optional_hash_key, sequence_number, shard_id, stream_name};
 use thalweg_proto::errors::{Reason, WireError};
 use thalweg_proto::v1::{self, Durability, NodeState, StreamStatus};
 use thalweg_types::{HashRange, NodeId, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
+
+use crate::wire;
 
 /// A stream and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,10 @@ pub struct StreamDescription {
     pub record_bytes_max: u32,
     /// When it was created.
     pub created: UnixMillis,
+    /// Mode, tags, limits and the like.
+    pub settings: StreamSettings,
+    /// Registered fan-out consumers.
+    pub consumer_count: u32,
 }
 
 impl TryFrom<v1::StreamSummary> for StreamDescription {
@@ -42,6 +49,8 @@ impl TryFrom<v1::StreamSummary> for StreamDescription {
             durability: wire.durability(),
             record_bytes_max: wire.record_bytes_max,
             created: UnixMillis(wire.created_ms),
+            consumer_count: wire.consumer_count,
+            settings: wire::settings(wire.settings.unwrap_or_default())?,
         })
     }
 }
@@ -130,6 +139,10 @@ pub struct ClusterDescription {
     pub controller_leader: Option<NodeId>,
     /// Rises with every change of the catalog.
     pub revision: u64,
+    /// What holds for all streams together.
+    pub account: AccountSettings,
+    /// Open shards that all streams together may have.
+    pub shards_max: u32,
 }
 
 /// A node of the cluster.

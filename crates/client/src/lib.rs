@@ -1,8 +1,8 @@
 //! The Rust client of Thalweg: for applications, the command line, the gateway and benchmarks.
 //!
 //! ```text
-//!   Client ──┬─ streams()   create, describe, split, merge …      any node answers
-//!            ├─ cluster()   nodes, draining, leaders              any node answers
+//!   Client ──┬─ streams()   create, describe, split, merge, set, consumers …   any node answers
+//!            ├─ cluster()   nodes, draining, leaders, access keys              any node answers
 //!            ├─ routing()   image of one stream, kept fresh by a watch
 //!            ├─ Producer    records → batches → the leader of each shard
 //!            ├─ append()    the simple form of it
@@ -32,18 +32,21 @@
 //! Holds: an error says whether its write was certainly not applied or perhaps applied. What is
 //! retried, and where, is decided by pure code: [`producer`] for records, `call` for the rest.
 
+pub mod access_keys;
 pub mod call;
 pub mod client;
 pub mod cluster;
 pub mod connect;
 pub mod consumer;
 pub mod describe;
+pub mod fan_out;
 pub mod options;
 pub mod producer;
 pub mod raw;
 pub mod read;
 pub mod routing;
 pub mod streams;
+pub mod wire;
 
 mod append;
 mod backoff;
@@ -52,6 +55,7 @@ mod random;
 #[cfg(test)]
 mod testing;
 
+pub use access_keys::{AccessKeyDescription, NewAccessKey};
 pub use append::AppendError;
 pub use call::CallError;
 pub use client::{Client, ConnectError};
@@ -68,6 +72,11 @@ pub use read::{Position, ReadError, ReadOptions, ReadPage};
 pub use routing::{Image, Routing, RoutingError, ShardRoute};
 pub use streams::{CreateStream, ListShards, ScaleProgress, Streams};
 
+pub use thalweg_catalog::{
+    AccessKey, AccountPatch, AccountSettings, Commitment, CommitmentStatus, ConsumerPatch, ConsumerRef, Distribution,
+    Edit, FanOutConsumer, LimitsProfile, Refusal, RetentionChange, Secret, ShardLimits, ShardMetric, StreamMode,
+    StreamPatch, StreamSettings,
+};
 pub use thalweg_proto::errors::{Reason, WireError};
 pub use thalweg_proto::v1::{Durability, NodeState, ShardFilter, StreamStatus};
 pub use thalweg_types::{

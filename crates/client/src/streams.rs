@@ -1,21 +1,43 @@
 //! Creating, describing and changing streams. Any node answers.
+//!
+//! Changes go on in [`crate::fan_out`]: consumers of a stream.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use thalweg_catalog::{RetentionChange, Rules, StreamPatch, StreamSettings};
 use thalweg_proto::errors::Reason;
 use thalweg_proto::v1::{self, Durability, ShardFilter};
-use thalweg_types::{HashKey, ShardId, StreamName, UnixMillis};
+use thalweg_types::{HashKey, ShardId, StreamId, StreamName, UnixMillis};
 use tonic::transport::Channel;
 
 use crate::call::{CallError, Repeat};
 use crate::client::{Client, stub};
 use crate::describe::{ShardDescription, StreamDescription};
+use crate::wire;
 
 const SHARDS_PER_PAGE: u32 = 1_000;
 const STREAMS_PER_PAGE: u32 = 1_000;
 
 /// Calls about streams. Made by [`Client::streams`].
+///
+/// ```no_run
+/// # async fn example(client: thalweg_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use thalweg_client::{StreamMode, StreamName, StreamPatch};
+///
+/// let orders: StreamName = "orders".parse()?;
+/// let id = client.streams().describe(&orders).await?.id;
+/// // Refused if the stream was deleted and created again meanwhile, or changed its mode twice today.
+/// let streams = client.streams().incarnation(id).kinesis_rules();
+/// let patch = StreamPatch { mode: Some(StreamMode::OnDemand), ..StreamPatch::default() };
+/// streams.update(&orders, &patch).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Streams {
     client: Client,
+    incarnation: Option<StreamId>,
+    rules: Rules,
 }
 
 /// Settings of a new stream; `None` takes the cluster's default.
@@ -31,6 +53,8 @@ pub struct CreateStream {
     pub durability: Option<Durability>,
     /// Largest record; default 1 MiB, at most 10 MiB.
     pub record_bytes_max: Option<u32>,
+    /// Mode, tags, limits and the like.
+    pub settings: StreamSettings,
 }
 
 /// Which shards to list.
@@ -59,13 +83,43 @@ macro_rules! call {
             let request = request.clone();
             async move { stub::streams(channel).$method(request).await }
         };
-        $self.client.call(Repeat::$repeat, call).await
+        $self.client().call(Repeat::$repeat, call).await
     }};
 }
+pub(crate) use call;
 
 impl Streams {
     pub(crate) fn new(client: Client) -> Streams {
-        Streams { client }
+        Streams { client, incarnation: None, rules: Rules::Free }
+    }
+
+    /// The same calls, but changes touch only this incarnation of a stream: they are refused when
+    /// it was deleted and created again meanwhile.
+    #[must_use]
+    pub fn incarnation(mut self, id: StreamId) -> Streams {
+        self.incarnation = Some(id);
+        self
+    }
+
+    /// The same calls, but changes are also bound by the rules that Kinesis sets for billing and
+    /// protection: see [`Rules::Kinesis`].
+    #[must_use]
+    pub fn kinesis_rules(mut self) -> Streams {
+        self.rules = Rules::Kinesis;
+        self
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How a request names the incarnation.
+    pub(crate) fn stream_id(&self) -> u64 {
+        self.incarnation.map_or(0, |id| id.0)
+    }
+
+    fn by_kinesis_rules(&self) -> bool {
+        self.rules == Rules::Kinesis
     }
 
     /// Creates a stream and returns when it can be written to.
@@ -77,13 +131,51 @@ impl Streams {
             retention_hours: settings.retention_hours.unwrap_or(0),
             durability: settings.durability.unwrap_or_default().into(),
             record_bytes_max: settings.record_bytes_max.unwrap_or(0),
+            settings: Some(wire::to_settings(&settings.settings)),
         };
         described(call!(self, Harmful, create_stream, request)?.stream)
     }
 
-    /// Deletes a stream and its data.
+    /// Deletes a stream and its data; refused while it has fan-out consumers.
     pub async fn delete(&self, name: &StreamName) -> Result<(), CallError> {
-        call!(self, Harmful, delete_stream, v1::DeleteStreamRequest { name: name.to_string() }).map(drop)
+        self.delete_stream(name, false).await
+    }
+
+    /// Deletes a stream, its data and its fan-out consumers.
+    pub async fn delete_with_consumers(&self, name: &StreamName) -> Result<(), CallError> {
+        self.delete_stream(name, true).await
+    }
+
+    async fn delete_stream(&self, name: &StreamName, with_consumers: bool) -> Result<(), CallError> {
+        let request = v1::DeleteStreamRequest { name: name.to_string(), with_consumers, stream_id: self.stream_id() };
+        call!(self, Harmful, delete_stream, request).map(drop)
+    }
+
+    /// Changes settings; what the patch does not name stays.
+    pub async fn update(&self, name: &StreamName, patch: &StreamPatch) -> Result<StreamDescription, CallError> {
+        let request = v1::UpdateStreamRequest {
+            name: name.to_string(),
+            patch: Some(wire::to_patch(patch)),
+            kinesis_rules: self.by_kinesis_rules(),
+            stream_id: self.stream_id(),
+        };
+        described(call!(self, Harmless, update_stream, request)?.stream)
+    }
+
+    /// Removes tags, then sets others. Keys to remove that are not there are ignored.
+    pub async fn tag(
+        &self,
+        name: &StreamName,
+        set: BTreeMap<String, String>,
+        remove: BTreeSet<String>,
+    ) -> Result<StreamDescription, CallError> {
+        let request = v1::TagStreamRequest {
+            name: name.to_string(),
+            set: set.into_iter().collect(),
+            remove: remove.into_iter().collect(),
+            stream_id: self.stream_id(),
+        };
+        described(call!(self, Harmless, tag_stream, request)?.stream)
     }
 
     /// A stream and its settings.
@@ -142,6 +234,8 @@ impl Streams {
             name: name.to_string(),
             shard_id: shard.to_string(),
             new_starting_hash_key: at.map(|key| key.to_string()).unwrap_or_default(),
+            kinesis_rules: self.by_kinesis_rules(),
+            stream_id: self.stream_id(),
         };
         let children = call!(self, Harmful, split_shard, request)?.children;
         children.into_iter().map(|child| child.try_into().map_err(CallError::from)).collect()
@@ -158,6 +252,8 @@ impl Streams {
             name: name.to_string(),
             shard_id: lower.to_string(),
             adjacent_shard_id: upper.to_string(),
+            kinesis_rules: self.by_kinesis_rules(),
+            stream_id: self.stream_id(),
         };
         let child = call!(self, Harmful, merge_shards, request)?.child;
         Ok(child.ok_or_else(|| CallError::BadAnswer("a merge without a child".to_owned()))?.try_into()?)
@@ -165,14 +261,39 @@ impl Streams {
 
     /// Begins to split and merge until the stream has `target` shards of equal range.
     pub async fn scale(&self, name: &StreamName, target: u32) -> Result<ScaleProgress, CallError> {
-        let request = v1::UpdateShardCountRequest { name: name.to_string(), target_shard_count: target };
+        let request = v1::UpdateShardCountRequest {
+            name: name.to_string(),
+            target_shard_count: target,
+            kinesis_rules: self.by_kinesis_rules(),
+            stream_id: self.stream_id(),
+        };
         let answer = call!(self, Harmful, update_shard_count, request)?;
         Ok(ScaleProgress { current: answer.current_shard_count, target: answer.target_shard_count })
     }
 
     /// Changes how long records stay readable.
     pub async fn set_retention(&self, name: &StreamName, hours: u32) -> Result<StreamDescription, CallError> {
-        let request = v1::UpdateRetentionRequest { name: name.to_string(), retention_hours: hours };
+        self.change_retention(name, hours, RetentionChange::Set).await
+    }
+
+    /// Changes how long records stay readable, unless that goes the other way than meant.
+    pub async fn change_retention(
+        &self,
+        name: &StreamName,
+        hours: u32,
+        change: RetentionChange,
+    ) -> Result<StreamDescription, CallError> {
+        let change = match change {
+            RetentionChange::Set => v1::RetentionChange::Unspecified,
+            RetentionChange::Increase => v1::RetentionChange::Increase,
+            RetentionChange::Decrease => v1::RetentionChange::Decrease,
+        };
+        let request = v1::UpdateRetentionRequest {
+            name: name.to_string(),
+            retention_hours: hours,
+            change: change.into(),
+            stream_id: self.stream_id(),
+        };
         described(call!(self, Harmless, update_retention, request)?.stream)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use thalweg_catalog::StreamSettings;
 use thalweg_proto::v1::{Durability, StreamStatus};
 use thalweg_types::{HashRange, NodeId, SequenceNumber, ShardId, StreamId, UnixMillis};
 
@@ -37,6 +38,8 @@ pub(crate) fn image(revision: u64, shards: Vec<ShardDescription>) -> Image {
         durability: Durability::Fsync,
         record_bytes_max: 1 << 20,
         created: UnixMillis(1_000),
+        settings: StreamSettings::default(),
+        consumer_count: 0,
     };
     let nodes: BTreeMap<_, _> = (1..=3).map(|id| (NodeId(id), format!("n{id}:1"))).collect();
     Image::new(revision, stream, shards, nodes)

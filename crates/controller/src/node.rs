@@ -26,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) observations: watch::Receiver<Arc<Reports>>,
     /// What the controller's leader tells everyone.
     pub(crate) image: watch::Sender<Arc<Image>>,
+    /// The catalog of the newest image, shared with it, for those who need nothing else.
+    pub(crate) catalog: watch::Sender<Arc<Catalog>>,
     pub(crate) membership: watch::Sender<Membership>,
     /// This node's replica of group 0, where it has one.
     pub(crate) seat: watch::Sender<Option<Group>>,
@@ -43,6 +45,17 @@ impl Node {
 
     pub(crate) fn now(&self) -> UnixMillis {
         self.clock.now()
+    }
+
+    /// Shows a catalog that is about to be in the image. Whoever sees it in the image finds it here.
+    pub(crate) fn show_catalog(&self, newest: &Arc<Catalog>) {
+        self.catalog.send_if_modified(|shown| {
+            let newer = newest.revision() > shown.revision();
+            if newer {
+                *shown = newest.clone();
+            }
+            newer
+        });
     }
 
     /// The controller's leader as this node's own replica of group 0 knows it.

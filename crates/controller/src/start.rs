@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thalweg_catalog::Catalog;
 use thalweg_proto::peer::controller_peer_service_server::ControllerPeerServiceServer;
 use thalweg_proto::v1::cluster_service_server::ClusterServiceServer;
 use thalweg_proto::v1::stream_service_server::StreamServiceServer;
@@ -54,6 +55,7 @@ impl Controller {
             dialer: Dialer::default(),
             observations: parts.observations,
             image: watch::channel(Arc::new(Image::default())).0,
+            catalog: watch::channel(Arc::default()).0,
             membership: watch::channel(Membership::waiting("starting")).0,
             seat: watch::channel(None).0,
             applied: watch::channel(Arc::default()).0,
@@ -79,6 +81,12 @@ impl ControllerHandle {
     /// The cluster as this node knows it, and its changes.
     pub fn image(&self) -> watch::Receiver<Arc<Image>> {
         self.node.image.subscribe()
+    }
+
+    /// The catalog of the image and its changes, without those of leaders and connections. A change
+    /// that this node has answered is in it. Ends with the node.
+    pub fn catalog(&self) -> watch::Receiver<Arc<Catalog>> {
+        self.node.catalog.subscribe()
     }
 
     /// Where this node stands on its way into the cluster.

@@ -22,7 +22,7 @@ fn create(shard_count: u32) -> CreateStreamRequest {
 
 fn split_first() -> SplitShardRequest {
     let (name, shard_id) = ("orders".to_owned(), "shardId-000000000000".to_owned());
-    SplitShardRequest { name, shard_id, new_starting_hash_key: String::new() }
+    SplitShardRequest { name, shard_id, ..SplitShardRequest::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +45,7 @@ async fn a_split_goes_on_whenever_its_leader_is_killed() {
         let outcome = splitting.await.unwrap();
         // A mutation is answered by an image that shows it, and so everything before it.
         let retention_hours = 25 + splits as u32;
-        let fresh = UpdateRetentionRequest { name: "orders".to_owned(), retention_hours };
+        let fresh = UpdateRetentionRequest { name: "orders".to_owned(), retention_hours, ..Default::default() };
         cluster.streams(asked).update_retention(fresh).await.unwrap();
         let idle = |image: &Image| {
             image.catalog.reshards().next().is_none()
@@ -157,7 +157,7 @@ async fn a_leader_that_shuts_down_hands_over_and_no_mutation_is_lost_meanwhile()
     let mut streams = cluster.streams(asked);
     let changing = tokio::spawn(async move {
         for retention_hours in 30..60 {
-            let request = UpdateRetentionRequest { name: "orders".to_owned(), retention_hours };
+            let request = UpdateRetentionRequest { name: "orders".to_owned(), retention_hours, ..Default::default() };
             streams.update_retention(request).await.unwrap();
         }
     });

@@ -23,7 +23,7 @@ fn list(name: &str, filter: ShardFilter) -> ListShardsRequest {
 
 fn split(name: &str, shard: u64) -> SplitShardRequest {
     let shard_id = format!("shardId-{shard:012}");
-    SplitShardRequest { name: name.to_owned(), shard_id, new_starting_hash_key: String::new() }
+    SplitShardRequest { name: name.to_owned(), shard_id, ..SplitShardRequest::default() }
 }
 
 fn reason<T: std::fmt::Debug>(result: Result<T, Status>) -> (Reason, String) {
@@ -55,7 +55,7 @@ async fn refusals_carry_a_reason_and_the_catalogs_words() {
     assert_eq!(reason(streams.create_stream(create("big", 1_000_000)).await).0, Reason::LimitExceeded);
     assert_eq!(reason(streams.split_shard(split("none", 0)).await).0, Reason::StreamNotFound);
     assert_eq!(reason(streams.split_shard(split("orders", 9)).await).0, Reason::ShardNotFound);
-    let retention = UpdateRetentionRequest { name: "orders".to_owned(), retention_hours: 3 };
+    let retention = UpdateRetentionRequest { name: "orders".to_owned(), retention_hours: 3, ..Default::default() };
     let (code, words) = reason(streams.update_retention(retention).await);
     assert_eq!((code, &*words), (Reason::InvalidArgument, "retention of 3 hours is too short; the minimum is 24"));
 }
@@ -72,6 +72,7 @@ async fn a_split_and_a_merge_return_when_the_children_are_open() {
         name: "orders".to_owned(),
         shard_id: children[0].shard_id.clone(),
         adjacent_shard_id: children[1].shard_id.clone(),
+        ..MergeShardsRequest::default()
     };
     let child = streams.merge_shards(merge).await.unwrap().into_inner().child.unwrap();
     assert_eq!(child.adjacent_parent_shard_id, children[1].shard_id);
@@ -88,7 +89,11 @@ async fn scaling_ends_in_equal_ranges() {
     let mut streams = cluster.streams(1);
     streams.create_stream(create("orders", 3)).await.unwrap();
     for target in [7, 2] {
-        let request = UpdateShardCountRequest { name: "orders".to_owned(), target_shard_count: target };
+        let request = UpdateShardCountRequest {
+            name: "orders".to_owned(),
+            target_shard_count: target,
+            ..UpdateShardCountRequest::default()
+        };
         streams.update_shard_count(request).await.unwrap();
         let scaled = |image: &Image| {
             let stream = image.catalog.stream(&"orders".parse().unwrap()).unwrap();
@@ -106,7 +111,7 @@ async fn a_deleted_streams_name_is_free_again_for_another_incarnation() {
     let cluster = TestCluster::formed(3).await;
     let mut streams = cluster.streams(1);
     let first = streams.create_stream(create("orders", 2)).await.unwrap().into_inner().stream.unwrap();
-    streams.delete_stream(DeleteStreamRequest { name: "orders".to_owned() }).await.unwrap();
+    streams.delete_stream(DeleteStreamRequest { name: "orders".to_owned(), ..Default::default() }).await.unwrap();
     let describe = DescribeStreamRequest { name: "orders".to_owned() };
     assert_eq!(reason(streams.describe_stream(describe).await).0, Reason::StreamNotFound);
     let second = streams.create_stream(create("orders", 2)).await.unwrap().into_inner().stream.unwrap();

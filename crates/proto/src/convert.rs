@@ -5,10 +5,20 @@ use thalweg_types::{HashKey, ProducerId, SequenceNumber, ShardId, StreamId, Stre
 use crate::errors::{Reason, WireError};
 use crate::v1;
 
+/// Bytes that a message takes on the wire.
+pub fn encoded_len(message: &impl prost::Message) -> usize {
+    message.encoded_len()
+}
+
 /// The stream and shard that a message names.
 pub fn shard_ref(message: Option<&v1::ShardRef>) -> Result<(StreamId, ShardId), WireError> {
     let shard = message.ok_or_else(|| invalid("`shard` is missing: name a stream id and a shard number"))?;
     Ok((StreamId(shard.stream_id), ShardId(shard.shard)))
+}
+
+/// The incarnation that a request means; nothing when it names none.
+pub fn optional_stream_id(id: u64) -> Option<StreamId> {
+    (id != 0).then_some(StreamId(id))
 }
 
 /// The message that names a shard.

@@ -18,6 +18,8 @@ pub const DOMAIN: &str = "thalweg";
 pub const META_LEADER_ADDRESS: &str = "leader_address";
 /// Metadata key: the id of the leading node.
 pub const META_LEADER: &str = "leader";
+/// Metadata key: the catalog's refusal, whole, as JSON.
+pub const META_REFUSAL: &str = "refusal";
 const META_APPLIED: &str = "applied";
 
 macro_rules! reasons {
@@ -66,6 +68,10 @@ reasons! {
     ShardNotFound = "SHARD_NOT_FOUND" => NotFound, perhaps_applied: false;
     /// No such node.
     NodeNotFound = "NODE_NOT_FOUND" => NotFound, perhaps_applied: false;
+    /// No such fan-out consumer, or it was registered again since.
+    ConsumerNotFound = "CONSUMER_NOT_FOUND" => NotFound, perhaps_applied: false;
+    /// No such access key.
+    AccessKeyNotFound = "ACCESS_KEY_NOT_FOUND" => NotFound, perhaps_applied: false;
     /// The name is taken.
     AlreadyExists = "ALREADY_EXISTS" => AlreadyExists, perhaps_applied: false;
     /// The stream or shard is in a state that does not allow this now.

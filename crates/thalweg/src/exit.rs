@@ -170,6 +170,10 @@ fn of_wire(error: &WireError) -> Verdict {
         Reason::StreamNotFound => return NO_STREAM,
         Reason::ShardNotFound => (Exit::NotFound, Some("`thalweg stream shards NAME` lists the shards there are")),
         Reason::NodeNotFound => (Exit::NotFound, Some("`thalweg admin nodes` lists the nodes there are")),
+        Reason::ConsumerNotFound => {
+            (Exit::NotFound, Some("`thalweg stream consumers NAME` lists the consumers there are"))
+        }
+        Reason::AccessKeyNotFound => (Exit::NotFound, Some("`thalweg admin access-key ls` lists the keys there are")),
         Reason::AlreadyExists => (Exit::Conflict, Some("`thalweg stream describe NAME` shows what has that name")),
         Reason::InUse => (Exit::Conflict, Some("wait until `thalweg stream describe NAME` says active, and try again")),
         Reason::ShardClosed | Reason::WrongShard => {

@@ -3,10 +3,14 @@
 use thalweg_types::limits::SHARDS_PER_STREAM_MAX;
 use thalweg_types::{StreamName, UnixMillis};
 
-use crate::{Applied, Catalog, Outcome, Refusal, Scaling, Stream, scale};
+use crate::settings::{note_within_day, within_day};
+use crate::{Applied, Catalog, Outcome, Refusal, Rules, Scaling, Stream, scale};
+
+/// Changes of the shard count that the service allows a stream within 24 hours.
+const SCALINGS_PER_DAY_MAX: usize = 10;
 
 impl Catalog {
-    pub(super) fn start_scaling(&mut self, name: &StreamName, target: u32, now: UnixMillis) -> Outcome {
+    pub(super) fn start_scaling(&mut self, name: &StreamName, target: u32, rules: Rules, now: UnixMillis) -> Outcome {
         if !(1..=SHARDS_PER_STREAM_MAX).contains(&target) {
             return Err(Refusal::ShardCount { given: target });
         }
@@ -16,14 +20,28 @@ impl Catalog {
         }
         let stream = self.active_stream(name)?;
         let from = stream.shards.open_count() as u32;
+        self.check_reshard_rules(name, rules)?;
+        if rules == Rules::Kinesis {
+            check_service_bounds(stream, from, target)?;
+        }
         if scale::is_complete(stream, target) {
             return Ok(Applied::Unchanged);
         }
+        if rules == Rules::Kinesis {
+            check_scalings_per_day(stream, now)?;
+        }
         self.check_shard_limit(target.saturating_sub(from))?;
         let stream = self.stream_mut(name)?;
+        note_within_day(&mut stream.scalings, now, SCALINGS_PER_DAY_MAX);
         stream.scaling = Some(Scaling { target, from, started_at: now });
         stream.refresh_status();
         Ok(Applied::Changed)
+    }
+
+    /// Whether a user may change the shards of this stream.
+    pub(super) fn check_reshard_rules(&self, name: &StreamName, rules: Rules) -> Result<(), Refusal> {
+        let service_alone = rules == Rules::Kinesis && self.known_stream(name)?.is_on_demand();
+        if service_alone { Err(Refusal::OnDemandReshard { stream: name.clone() }) } else { Ok(()) }
     }
 
     pub(super) fn end_scaling(&mut self, name: &StreamName) -> Outcome {
@@ -34,6 +52,21 @@ impl Catalog {
         stream.refresh_status();
         Ok(Applied::Changed)
     }
+}
+
+fn check_service_bounds(stream: &Stream, open: u32, target: u32) -> Result<(), Refusal> {
+    let bounds = scale::service_bounds(open);
+    if bounds.contains(&target) {
+        return Ok(());
+    }
+    let (least, most) = bounds.into_inner();
+    Err(Refusal::ScalingBounds { stream: stream.name.clone(), open, target, least, most })
+}
+
+fn check_scalings_per_day(stream: &Stream, now: UnixMillis) -> Result<(), Refusal> {
+    let count = within_day(&stream.scalings, now);
+    let refusal = || Refusal::ScalingsPerDay { stream: stream.name.clone(), count };
+    if count < SCALINGS_PER_DAY_MAX { Ok(()) } else { Err(refusal()) }
 }
 
 impl Stream {

@@ -1,5 +1,6 @@
 //! Streams: creating, opening, deleting, retention, forgetting expired shards.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg_types::limits::{
@@ -10,7 +11,8 @@ use thalweg_types::{GroupId, HashRange, NodeId, ShardId, StreamId, StreamName, U
 use super::{known_shard, wrong_status};
 use crate::refusal::RECORD_BYTES_MAX_LEAST;
 use crate::{
-    Applied, Catalog, NewStream, Outcome, Refusal, RetentionChange, Shard, ShardState, Shards, Stream, StreamStatus,
+    Applied, Catalog, NewStream, Outcome, Refusal, RetentionChange, Shard, ShardState, Shards, Stream, StreamSettings,
+    StreamStatus,
 };
 
 impl Catalog {
@@ -19,6 +21,7 @@ impl Catalog {
             return Err(Refusal::StreamExists { stream: wanted.name.clone() });
         }
         check_settings(wanted)?;
+        self.check_new_mode(None, wanted.settings.mode)?;
         self.check_shard_limit(wanted.shard_count)?;
         self.check_placement(placement, wanted.shard_count as usize, wanted.replication)?;
         let id = self.next_stream;
@@ -60,6 +63,9 @@ impl Catalog {
             trimmed_until: now,
             reshards: Vec::new(),
             scaling: None,
+            settings: StreamSettings { mode_changes: Vec::new(), ..wanted.settings.clone() },
+            consumers: BTreeMap::new(),
+            scalings: Vec::new(),
         }
     }
 
@@ -92,10 +98,16 @@ impl Catalog {
         Ok(Applied::Changed)
     }
 
-    pub(super) fn delete_stream(&mut self, name: &StreamName) -> Outcome {
-        if self.known_stream(name)?.status == StreamStatus::Deleting {
+    pub(super) fn delete_stream(&mut self, name: &StreamName, with_consumers: bool) -> Outcome {
+        let stream = self.known_stream(name)?;
+        if stream.status == StreamStatus::Deleting {
             return Ok(Applied::Unchanged);
         }
+        let consumers = stream.consumers.len();
+        if consumers > 0 && !with_consumers {
+            return Err(Refusal::StreamHasConsumers { stream: name.clone(), consumers });
+        }
+        self.retire_consumers(name)?;
         let stream = self.stream_mut(name)?;
         stream.status = StreamStatus::Deleting;
         stream.scaling = None;
@@ -170,10 +182,15 @@ fn check_settings(wanted: &NewStream) -> Result<(), Refusal> {
     if !(1..=REPLICATION_MAX).contains(&wanted.replication) {
         return Err(Refusal::Replication { given: wanted.replication });
     }
-    if !(RECORD_BYTES_MAX_LEAST..=RECORD_BYTES_MAX as u32).contains(&wanted.record_bytes_max) {
-        return Err(Refusal::RecordBytesMax { given: wanted.record_bytes_max });
-    }
+    check_record_bytes_max(wanted.record_bytes_max)?;
+    wanted.settings.check()?;
     check_retention(wanted.retention_hours)
+}
+
+/// Whether a stream may set this bound on the size of a record.
+pub(super) fn check_record_bytes_max(given: u32) -> Result<(), Refusal> {
+    let allowed = RECORD_BYTES_MAX_LEAST..=RECORD_BYTES_MAX as u32;
+    if allowed.contains(&given) { Ok(()) } else { Err(Refusal::RecordBytesMax { given }) }
 }
 
 fn check_retention(hours: u32) -> Result<(), Refusal> {

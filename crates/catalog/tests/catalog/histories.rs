@@ -6,32 +6,78 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::strategy::ValueTree;
 use thalweg_catalog::{
-    Applied, Catalog, Command, NewStream, NodeChange, Operation, RetentionChange, ShardFilter, Step, Stream,
+    Applied, Catalog, Command, NewStream, NodeChange, Operation, RetentionChange, Rules, ShardFilter, Step, Stream,
     StreamStatus, create, desired_replicas, placement, repair, reshard, scale,
 };
-use thalweg_types::{GroupId, HashKey, NodeId, ShardId, StreamId, UnixMillis};
+use thalweg_types::{GroupId, HashKey, NodeId, ShardId, StreamId, StreamName, UnixMillis};
 
-use crate::support::{all_ready, cluster, name, registration, tiles};
+use crate::support::{all_ready, cluster, name, registration as node_registration, tiles};
+use crate::wishes;
 
 /// Something that may happen; what it means depends on the catalog at that time.
 #[derive(Clone, Debug)]
 enum Event {
-    Create { stream: u8, shards: u32 },
-    Delete { stream: u8 },
+    Create {
+        stream: u8,
+        shards: u32,
+    },
+    Delete {
+        stream: u8,
+        with_consumers: bool,
+    },
     Progress(Index),
     Abort(Index),
-    Split { stream: u8, shard: Index, at: Option<u128> },
-    Merge { stream: u8, shard: Index, far: bool },
-    Scale { stream: u8, target: u32 },
-    StopScaling { stream: u8 },
-    Retention { stream: u8, hours: u32 },
-    Expire { stream: u8 },
-    Register { node: u64 },
-    Change { node: u64, change: NodeChange },
-    Remove { node: u64 },
+    Split {
+        stream: u8,
+        shard: Index,
+        at: Option<u128>,
+        rules: Rules,
+    },
+    Merge {
+        stream: u8,
+        shard: Index,
+        far: bool,
+        rules: Rules,
+    },
+    Scale {
+        stream: u8,
+        target: u32,
+        rules: Rules,
+    },
+    StopScaling {
+        stream: u8,
+    },
+    Retention {
+        stream: u8,
+        hours: u32,
+    },
+    Expire {
+        stream: u8,
+    },
+    Register {
+        node: u64,
+    },
+    Change {
+        node: u64,
+        change: NodeChange,
+    },
+    Remove {
+        node: u64,
+    },
     Repair(Index),
     Settle(Index),
     Replay(Index),
+    /// A wish about settings, consumers, keys or the account.
+    Wish(wishes::Wish),
+    /// The same, of a stream that may have been created again meanwhile.
+    WishOfIncarnation {
+        id: u64,
+        wish: wishes::Wish,
+    },
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    prop::sample::select(vec![Rules::Free, Rules::Kinesis])
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -45,14 +91,15 @@ fn event() -> impl Strategy<Value = Event> {
     ]);
     prop_oneof![
         3 => (stream(), 0u32..6).prop_map(|(stream, shards)| Event::Create { stream, shards }),
-        1 => stream().prop_map(|stream| Event::Delete { stream }),
+        1 => (stream(), any::<bool>())
+            .prop_map(|(stream, with_consumers)| Event::Delete { stream, with_consumers }),
         20 => any::<Index>().prop_map(Event::Progress),
         2 => any::<Index>().prop_map(Event::Abort),
-        4 => (stream(), any::<Index>(), any::<Option<u128>>())
-            .prop_map(|(stream, shard, at)| Event::Split { stream, shard, at }),
-        4 => (stream(), any::<Index>(), any::<bool>())
-            .prop_map(|(stream, shard, far)| Event::Merge { stream, shard, far }),
-        2 => (stream(), 0u32..9).prop_map(|(stream, target)| Event::Scale { stream, target }),
+        4 => (stream(), any::<Index>(), any::<Option<u128>>(), rules())
+            .prop_map(|(stream, shard, at, rules)| Event::Split { stream, shard, at, rules }),
+        4 => (stream(), any::<Index>(), any::<bool>(), rules())
+            .prop_map(|(stream, shard, far, rules)| Event::Merge { stream, shard, far, rules }),
+        2 => (stream(), 0u32..9, rules()).prop_map(|(stream, target, rules)| Event::Scale { stream, target, rules }),
         1 => stream().prop_map(|stream| Event::StopScaling { stream }),
         2 => (stream(), 20u32..100).prop_map(|(stream, hours)| Event::Retention { stream, hours }),
         4 => stream().prop_map(|stream| Event::Expire { stream }),
@@ -62,6 +109,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => any::<Index>().prop_map(Event::Repair),
         4 => any::<Index>().prop_map(Event::Settle),
         2 => any::<Index>().prop_map(Event::Replay),
+        16 => wishes::wish().prop_map(Event::Wish),
+        2 => (0u64..6, wishes::wish()).prop_map(|(id, wish)| Event::WishOfIncarnation { id, wish }),
     ]
 }
 
@@ -69,7 +118,7 @@ fn pick<T: Clone>(index: &Index, from: &[T]) -> Option<T> {
     (!from.is_empty()).then(|| index.get(from).clone())
 }
 
-fn stream_name(stream: u8) -> thalweg_types::StreamName {
+pub(crate) fn stream_name(stream: u8) -> StreamName {
     name(["s", "t"][usize::from(stream)])
 }
 
@@ -129,23 +178,25 @@ fn command(event: &Event, catalog: &Catalog, past: &[Command], now: UnixMillis) 
         Event::Create { stream, shards } => {
             ask(Operation::CreateStream(NewStream::named(stream_name(*stream), *shards)))
         }
-        Event::Delete { stream } => ask(Operation::DeleteStream { stream: stream_name(*stream) }),
+        Event::Delete { stream, with_consumers } => {
+            ask(Operation::DeleteStream { stream: stream_name(*stream), with_consumers: *with_consumers })
+        }
         Event::Progress(index) => pick(index, &loop_commands(catalog, now)),
         Event::Abort(index) => {
             let running: Vec<_> = catalog.reshards().map(|reshard| reshard.id).collect();
             pick(index, &running).map(|reshard| Command::AbortReshard { reshard })
         }
-        Event::Split { stream, shard, at } => {
+        Event::Split { stream, shard, at, rules } => {
             let shard = any_shard(catalog, *stream, shard);
-            ask(Operation::SplitShard { stream: stream_name(*stream), shard, at: at.map(HashKey) })
+            ask(Operation::SplitShard { stream: stream_name(*stream), shard, at: at.map(HashKey), rules: *rules })
         }
-        Event::Merge { stream, shard, far } => {
+        Event::Merge { stream, shard, far, rules } => {
             let shard = any_shard(catalog, *stream, shard);
             let adjacent = if *far { ShardId(0) } else { neighbour(catalog, *stream, shard) };
-            ask(Operation::MergeShards { stream: stream_name(*stream), shard, adjacent })
+            ask(Operation::MergeShards { stream: stream_name(*stream), shard, adjacent, rules: *rules })
         }
-        Event::Scale { stream, target } => {
-            ask(Operation::UpdateShardCount { stream: stream_name(*stream), target: *target })
+        Event::Scale { stream, target, rules } => {
+            ask(Operation::UpdateShardCount { stream: stream_name(*stream), target: *target, rules: *rules })
         }
         Event::StopScaling { stream } => ask(Operation::StopScaling { stream: stream_name(*stream) }),
         Event::Retention { stream, hours } => {
@@ -155,7 +206,7 @@ fn command(event: &Event, catalog: &Catalog, past: &[Command], now: UnixMillis) 
             let stream = catalog.stream(&stream_name(*stream))?;
             Some(Command::ExpireShards { stream: stream.name.clone(), shards: stream.expired_shards(now), now })
         }
-        Event::Register { node } => Some(Command::RegisterNode { node: registration(*node, "d"), now }),
+        Event::Register { node } => Some(Command::RegisterNode { node: node_registration(*node, "d"), now }),
         Event::Change { node, change } => Some(Command::ChangeNode { node: NodeId(*node), change: *change, now }),
         Event::Remove { node } => Some(Command::RemoveNode { node: NodeId(*node) }),
         Event::Repair(index) => {
@@ -166,12 +217,19 @@ fn command(event: &Event, catalog: &Catalog, past: &[Command], now: UnixMillis) 
         }
         Event::Settle(index) => pick(index, &unsettled(catalog)),
         Event::Replay(index) => pick(index, past),
+        Event::Wish(wish) => ask(wish.operation()),
+        Event::WishOfIncarnation { id, wish } => {
+            let (stream, operation) = (wish.stream()?, Box::new(wish.operation()));
+            ask(Operation::OfIncarnation { stream, id: StreamId(*id), operation })
+        }
     }
 }
 
 /// What has been seen in a history, to notice an id that comes back as something else.
 #[derive(Default)]
 struct Seen {
+    /// Every registration of a consumer so far: stream, name, second.
+    registrations: BTreeSet<(StreamName, String, u64)>,
     groups: BTreeMap<GroupId, (StreamId, ShardId)>,
     shards: BTreeMap<(StreamId, ShardId), GroupId>,
     gone: BTreeSet<GroupId>,
@@ -188,6 +246,15 @@ impl Seen {
             here.insert(shard.group);
         }
         self.gone = self.groups.keys().filter(|group| !here.contains(group)).copied().collect();
+    }
+}
+
+/// The stream and name that a command registers a consumer under.
+fn registration(command: &Command) -> Option<(&StreamName, &str)> {
+    match command {
+        Command::RegisterConsumer { stream, consumer, .. } => Some((stream, consumer)),
+        Command::OfIncarnation { command, .. } => registration(command),
+        _ => None,
     }
 }
 
@@ -226,7 +293,7 @@ proptest! {
 
     #[test]
     fn every_rule_holds_after_every_command_of_any_history(
-        events in prop::collection::vec((event(), -5_000i64..20 * 3_600_000), 1..120),
+        events in prop::collection::vec((event(), -5_000i64..20 * 3_600_000), 1..150),
         back_ms in 0u64..200 * 3_600_000,
         key: u128,
     ) {
@@ -236,9 +303,16 @@ proptest! {
             now = now.saturating_add_signed(step_ms);
             let Some(command) = command(&event, &catalog, &past, UnixMillis(now)) else { continue };
             let before = catalog.clone();
-            match catalog.apply(&command) {
+            let outcome = catalog.apply(&command);
+            match &outcome {
                 Ok(Applied::Unchanged) | Err(_) => prop_assert_eq!(&catalog, &before),
                 Ok(_) => prop_assert_eq!(catalog.revision(), before.revision() + 1),
+            }
+            if let (Ok(Applied::ConsumerRegistered { created_at }), Some((stream, name))) =
+                (&outcome, registration(&command))
+            {
+                let new = seen.registrations.insert((stream.clone(), name.to_owned(), created_at.secs()));
+                prop_assert!(new, "{} of {} got a second that it had before", name, stream);
             }
             prop_assert_eq!(Command::decode(&command.encode()).unwrap(), command.clone());
             past.push(command);
@@ -259,8 +333,9 @@ proptest! {
 fn histories_reach_the_deep_states() {
     // A property over histories says little if they all end in refusals.
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let strategy = prop::collection::vec(event(), 120);
+    let strategy = prop::collection::vec(event(), 170);
     let (mut flips, mut expired, mut moved) = (0, 0, 0);
+    let mut reached: BTreeMap<&str, usize> = BTreeMap::new();
     for _ in 0..40 {
         let events = strategy.new_tree(&mut runner).unwrap().current();
         let (mut catalog, mut past, mut now) = (cluster(&["a", "b", "c", "a"]), Vec::new(), 1_800_000_000_000);
@@ -271,8 +346,14 @@ fn histories_reach_the_deep_states() {
             flips += usize::from(changed && matches!(command, Command::FlipReshard { .. }));
             expired += usize::from(changed && matches!(command, Command::ExpireShards { .. }));
             moved += usize::from(changed && matches!(command, Command::ReplicasSettled { .. }));
+            if changed {
+                *reached.entry(wishes::kind(&command)).or_default() += 1;
+            }
             past.push(command);
         }
+    }
+    for kind in wishes::KINDS {
+        assert!(reached.get(kind).is_some_and(|times| *times >= 5), "{kind} in {reached:?}");
     }
     assert!(flips > 40 && expired > 10 && moved > 20, "{flips} flips, {expired} expiries, {moved} moves");
 }

@@ -10,4 +10,6 @@ mod placement;
 mod refusals;
 mod reshards;
 mod scaling;
+mod settings;
 mod support;
+mod wishes;

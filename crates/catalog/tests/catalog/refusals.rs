@@ -2,7 +2,7 @@
 
 use thalweg_catalog::{
     Catalog, Command, NewStream, NodeChange, NodesProblem, Operation, Refusal, RefusalKind, ReshardId, ReshardKind,
-    RetentionChange, decode_outcome, encode_outcome,
+    RetentionChange, Rules, decode_outcome, encode_outcome,
 };
 use thalweg_types::{HashKey, Incarnation, NodeId, ShardId, StreamId};
 
@@ -70,10 +70,10 @@ fn retention() {
 #[test]
 fn streams_that_are_not_there_or_not_ready() {
     let c = &mut cluster_with_stream(1);
-    let missing = Operation::DeleteStream { stream: name("t") };
+    let missing = Operation::DeleteStream { stream: name("t"), with_consumers: false };
     wish_refused(c, missing, RefusalKind::NotFound, "stream `t` does not exist");
     ask(c, create(|_| ()), START).unwrap();
-    let scale = Operation::UpdateShardCount { stream: name("new"), target: 3 };
+    let scale = Operation::UpdateShardCount { stream: name("new"), target: 3, rules: Rules::Free };
     wish_refused(c, scale, RefusalKind::InUse, "stream `new` is CREATING, it has to be ACTIVE");
     let retention = Operation::SetRetention { stream: name("new"), hours: 48, change: RetentionChange::Set };
     wish_refused(c, retention, RefusalKind::InUse, "stream `new` is CREATING, it has to be ACTIVE or UPDATING");
@@ -120,7 +120,7 @@ fn reshards_that_are_under_way_or_over() {
 #[test]
 fn shards_of_a_running_scaling() {
     let c = &mut cluster_with_stream(2);
-    let scale = |target| Operation::UpdateShardCount { stream: name("s"), target };
+    let scale = |target| Operation::UpdateShardCount { stream: name("s"), target, rules: Rules::Free };
     ask(c, scale(8), START).unwrap();
     let steps = thalweg_catalog::scale::next_commands(c, &name("s"), 1, 1, START);
     c.apply(&steps[0]).unwrap();

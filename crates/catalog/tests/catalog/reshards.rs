@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use thalweg_catalog::{
     Applied, Catalog, Command, NodeChange, Observed, Operation, Refusal, ReplicaSpec, Reshard, ReshardId, ReshardPhase,
-    ShardState, Step, StreamStatus, desired_replicas, reshard,
+    Rules, ShardState, Step, StreamStatus, desired_replicas, reshard,
 };
 use thalweg_types::{HashKey, HashRange, NodeId, ShardId};
 
@@ -139,7 +139,7 @@ fn children_are_created_a_second_after_their_parents_even_if_the_clock_falls_bac
 #[test]
 fn deleting_a_stream_ends_its_reshards_and_takes_its_replicas_off_every_node() {
     let mut catalog = begun();
-    ask(&mut catalog, Operation::DeleteStream { stream: name("s") }, at_hour(1)).unwrap();
+    ask(&mut catalog, Operation::DeleteStream { stream: name("s"), with_consumers: false }, at_hour(1)).unwrap();
     assert_eq!(catalog.reshards().count(), 0);
     assert_eq!(specs(&catalog), []);
     let id = stream(&catalog).id;
@@ -169,7 +169,7 @@ proptest! {
         let range = shard(&catalog, 1).range;
         let (low, high) = (range.start().0, range.end().0);
         let at = [low.saturating_sub(1) + near, high - 2 + near, at][usize::from(edge)];
-        let wish = Operation::SplitShard { stream: name("s"), shard: ShardId(1), at: Some(HashKey(at)) };
+        let wish = Operation::SplitShard { stream: name("s"), shard: ShardId(1), at: Some(HashKey(at)), rules: Rules::Free };
         let outcome = ask(&mut catalog, wish, at_hour(1));
         prop_assert_eq!(outcome.is_ok(), at > low + 1 && at < high);
         if outcome.is_ok() {

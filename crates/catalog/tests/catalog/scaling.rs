@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use thalweg_catalog::{Applied, Catalog, Operation, Refusal, ReshardCause, ReshardKind, StreamStatus, scale};
+use thalweg_catalog::{Applied, Catalog, Operation, Refusal, ReshardCause, ReshardKind, Rules, StreamStatus, scale};
 use thalweg_types::{HashKey, HashRange};
 
 use crate::support::{
@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 fn start_scaling(catalog: &mut Catalog, target: u32) {
-    ask(catalog, Operation::UpdateShardCount { stream: name("s"), target }, at_hour(1)).unwrap();
+    ask(catalog, Operation::UpdateShardCount { stream: name("s"), target, rules: Rules::Free }, at_hour(1)).unwrap();
 }
 
 fn open_ranges(catalog: &Catalog) -> Vec<HashRange> {
@@ -22,7 +22,7 @@ fn split_somewhere(catalog: &mut Catalog, which: &Index, at: u128) {
     let open: Vec<_> = stream(catalog).open_shards().map(|shard| (shard.id, shard.range)).collect();
     let (shard, range) = *which.get(&open);
     let inside = range.start().0 + 2 + at % (range.width_minus_one() - 3);
-    let wish = Operation::SplitShard { stream: name("s"), shard, at: Some(HashKey(inside)) };
+    let wish = Operation::SplitShard { stream: name("s"), shard, at: Some(HashKey(inside)), rules: Rules::Free };
     ask(catalog, wish, at_hour(1)).unwrap();
     finish_reshards(catalog, at_hour(1));
 }
@@ -82,14 +82,16 @@ fn users_cannot_reshard_while_a_scaling_runs() {
     let mut catalog = cluster_with_stream(2);
     start_scaling(&mut catalog, 3);
     assert!(matches!(catalog.apply(&plan(&catalog, split(0), at_hour(1))), Err(Refusal::StreamStatus { .. })));
-    let again = ask(&mut catalog, Operation::UpdateShardCount { stream: name("s"), target: 5 }, at_hour(1));
+    let again =
+        ask(&mut catalog, Operation::UpdateShardCount { stream: name("s"), target: 5, rules: Rules::Free }, at_hour(1));
     assert_eq!(again, Err(Refusal::ScalingRuns { stream: name("s"), target: 3 }));
 }
 
 #[test]
 fn scaling_to_the_present_equal_ranges_changes_nothing() {
     let mut catalog = cluster_with_stream(2);
-    let same = ask(&mut catalog, Operation::UpdateShardCount { stream: name("s"), target: 2 }, at_hour(1));
+    let same =
+        ask(&mut catalog, Operation::UpdateShardCount { stream: name("s"), target: 2, rules: Rules::Free }, at_hour(1));
     assert_eq!(same, Ok(Applied::Unchanged));
 }
 
@@ -102,14 +104,14 @@ fn a_scaling_may_split_at_the_very_edge_where_a_user_may_not() {
         unreachable!("a plan is a plan");
     };
     let cause = ReshardCause::Scaling;
-    let edge = thalweg_catalog::Command::PlanReshard { stream, kind, cause, placement, now };
+    let edge = thalweg_catalog::Command::PlanReshard { stream, kind, cause, placement, rules: Rules::Free, now };
     assert!(catalog.apply(&edge).is_ok());
     catalog.check().unwrap();
 }
 
 #[test]
 fn the_services_own_bounds_are_half_and_double() {
-    let allowed = |open, target| scale::within_service_bounds(open, target);
+    let allowed = |open, target| scale::service_bounds(open).contains(&target);
     assert!(allowed(5, 3) && allowed(5, 10) && !allowed(5, 2) && !allowed(5, 11));
     assert!(allowed(10_000, 10_000) && !allowed(10_000, 10_001));
 }

@@ -2,7 +2,7 @@
 
 use thalweg_catalog::{
     Applied, Catalog, Command, NewStream, NodeRegistration, Observations, Observed, Operation, Outcome, ReshardCause,
-    ReshardKind, Shard, ShardFilter, Step, Stream, create, placement, reshard, scale,
+    ReshardKind, Rules, Shard, ShardFilter, Step, Stream, create, placement, reshard, scale,
 };
 use thalweg_types::{HashRange, Incarnation, NodeId, SequenceNumber, ShardId, StreamName, UnixMillis};
 
@@ -105,7 +105,7 @@ pub(crate) fn reshard_now(catalog: &mut Catalog, kind: ReshardKind, now: UnixMil
 
 pub(crate) fn plan(catalog: &Catalog, kind: ReshardKind, now: UnixMillis) -> Command {
     let placement = placement::place(catalog, kind.child_count(), 3, 1);
-    Command::PlanReshard { stream: name("s"), kind, cause: ReshardCause::Requested, placement, now }
+    Command::PlanReshard { stream: name("s"), kind, cause: ReshardCause::Requested, placement, rules: Rules::Free, now }
 }
 
 pub(crate) fn split(shard: u32) -> ReshardKind {

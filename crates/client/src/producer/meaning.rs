@@ -39,6 +39,8 @@ pub(super) fn of(error: &WireError) -> Meaning {
         }
         Reason::Timeout | Reason::OutcomeUnknown | Reason::Internal => Meaning::Unknown,
         Reason::InvalidArgument | Reason::AlreadyExists | Reason::LimitExceeded => Meaning::Refused,
+        // Answers to administration, never to appends.
+        Reason::ConsumerNotFound | Reason::AccessKeyNotFound => Meaning::Refused,
         // Answers to tails, never to appends.
         Reason::AlreadySubscribed | Reason::TakenOver => Meaning::Refused,
     }

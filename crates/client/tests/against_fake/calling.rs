@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use thalweg_client::{
-    CallError, Client, ConnectError, CreateStream, ListShards, Options, Position, ReadOptions, Reason,
+    CallError, Client, ConnectError, CreateStream, ListShards, NewAccessKey, Options, Position, ReadOptions, Reason,
+    Record, Refusal, ShardId, StreamId, StreamMode, StreamName, StreamPatch, wire,
 };
-use thalweg_client::{Record, ShardId, StreamName};
 use tokio::time::Instant;
 
 use crate::fake::Fake;
@@ -75,6 +75,37 @@ async fn a_page_is_read_from_whoever_leads() {
     let next = Position::Index(page.next_index);
     let page = client.read_page(&stream(), ShardId(0), next, ReadOptions::default()).await.unwrap();
     assert!(page.records.is_empty() && page.end.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_settings_is_repeated_with_the_incarnation_and_the_rules_that_were_asked() {
+    let fake = Fake::start(1);
+    let patch = StreamPatch { mode: Some(StreamMode::OnDemand), ..StreamPatch::default() };
+    let streams = fake.client().streams().incarnation(StreamId(7)).kinesis_rules();
+    streams.update(&stream(), &patch).await.unwrap();
+    let updates = fake.look().updates.clone();
+    assert_eq!(updates.len(), 2, "the first answer was lost");
+    for request in updates {
+        assert_eq!((request.stream_id, request.kinesis_rules), (7, true));
+        assert_eq!(wire::patch(request.patch.unwrap()).unwrap(), patch);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_catalog_arrives_whole() {
+    let error = Fake::start(1).client().streams().register_consumer(&stream(), "c", [].into()).await.unwrap_err();
+    assert_eq!(error.refusal(), Some(Refusal::ConsumerLimit { stream: stream(), limit: 20 }));
+    assert_eq!(error.reason(), Some(Reason::LimitExceeded));
+    let other = Fake::start(1).client().streams().describe(&"other".parse().unwrap()).await.unwrap_err();
+    assert_eq!(other.refusal(), None, "not every refusal is the catalog's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_revealed_but_never_printed() {
+    let wanted = NewAccessKey { description: "ci".to_owned(), ..NewAccessKey::default() };
+    let key = Fake::start(1).client().cluster().create_access_key(wanted).await.unwrap();
+    assert_eq!((&*key.id, key.secret.reveal(), &*key.description), ("drawn", "hush", "ci"));
+    assert!(!format!("{key:?}").contains("hush"));
 }
 
 #[test]

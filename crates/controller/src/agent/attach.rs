@@ -87,6 +87,9 @@ async fn receive(node: &Node, address: &str, mut updates: Streaming<CatalogUpdat
         };
         match read(&update) {
             Ok(news) => {
+                if let Some(catalog) = news.catalog() {
+                    node.show_catalog(catalog);
+                }
                 node.image.send_modify(|image| *image = Arc::new(merge(image, news, address)));
                 settle_in(node);
             }

@@ -16,6 +16,13 @@ pub(super) struct News {
     connected: BTreeSet<NodeId>,
 }
 
+impl News {
+    /// The catalog that the update brings, if it brings one.
+    pub(super) fn catalog(&self) -> Option<&Arc<Catalog>> {
+        self.catalog.as_ref()
+    }
+}
+
 /// Reads an update. Costs as much as the catalog is long, so it is done outside of any lock.
 pub(super) fn read(update: &CatalogUpdate) -> Result<News, DecodeError> {
     let catalog = match update.catalog.is_empty() {

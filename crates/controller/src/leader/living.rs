@@ -38,8 +38,12 @@ fn without(catalog: &Catalog, away: &[NodeId]) -> Catalog {
 
 /// The first node of a new group leads it, and should be there to do so.
 fn living_first(command: &mut Command, connected: &BTreeSet<NodeId>) {
-    if let Command::CreateStream { placement, .. } | Command::PlanReshard { placement, .. } = command {
-        placement.iter_mut().for_each(|members| members.sort_by_key(|member| !connected.contains(member)));
+    match command {
+        Command::CreateStream { placement, .. } | Command::PlanReshard { placement, .. } => {
+            placement.iter_mut().for_each(|members| members.sort_by_key(|member| !connected.contains(member)));
+        }
+        Command::OfIncarnation { command, .. } => living_first(command, connected),
+        _ => {}
     }
 }
 

@@ -1,8 +1,11 @@
 //! ClusterService: the nodes, and the image from which clients route.
+//!
+//! Access keys and the account's settings: [`super::account`].
 
 use std::sync::Arc;
 
 use thalweg_catalog::{NodeState, Operation, Refusal};
+use thalweg_client::wire;
 use thalweg_proto::convert::{shard_id, stream_name};
 use thalweg_proto::errors::WireError;
 use thalweg_proto::v1::cluster_service_server::{ClusterService, ClusterServiceServer};
@@ -25,11 +28,16 @@ pub(crate) fn service(node: Arc<Node>) -> ClusterServiceServer<Cluster> {
 }
 
 impl Cluster {
-    fn deadline(&self) -> Instant {
+    pub(super) fn node(&self) -> &Node {
+        &self.0
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.0.options.mutation_timeout
     }
 
-    async fn mutate(&self, operation: Operation, deadline: Instant) -> Result<(), WireError> {
+    /// Carries out a mutation and waits until this node's own image shows it.
+    pub(super) async fn mutate(&self, operation: Operation, deadline: Instant) -> Result<(), WireError> {
         let answer = execute(&self.0, &operation, deadline).await?;
         refusals::applied(answer.outcome)?;
         wait::seen(&self.0, deadline, answer.revision).await
@@ -81,6 +89,7 @@ impl ClusterService for Cluster {
             nodes: image.catalog.nodes().map(node).collect(),
             controller_leader: image.controller_leader.map_or(0, |leader| leader.0),
             revision: image.catalog.revision(),
+            account: Some(wire::to_account(&image.catalog)),
         }))
     }
 
@@ -124,5 +133,38 @@ impl ClusterService for Cluster {
         let late = |_: &Image| format!("node {to} is to lead {shard} of `{stream}` but does not yet");
         wait::until(&self.0, deadline, leads, late).await?;
         Ok(Response::new(TransferLeaderResponse {}))
+    }
+
+    async fn create_access_key(
+        &self,
+        request: Request<CreateAccessKeyRequest>,
+    ) -> Result<Response<CreateAccessKeyResponse>, Status> {
+        Ok(Response::new(self.create_key(request.into_inner()).await?))
+    }
+
+    async fn list_access_keys(
+        &self,
+        _: Request<ListAccessKeysRequest>,
+    ) -> Result<Response<ListAccessKeysResponse>, Status> {
+        Ok(Response::new(self.list_keys()?))
+    }
+
+    async fn delete_access_key(
+        &self,
+        request: Request<DeleteAccessKeyRequest>,
+    ) -> Result<Response<DeleteAccessKeyResponse>, Status> {
+        let operation = Operation::DeleteAccessKey { id: request.into_inner().id };
+        self.mutate(operation, self.deadline()).await?;
+        Ok(Response::new(DeleteAccessKeyResponse {}))
+    }
+
+    async fn update_account(
+        &self,
+        request: Request<UpdateAccountRequest>,
+    ) -> Result<Response<UpdateAccountResponse>, Status> {
+        let operation = Operation::UpdateAccount { patch: wire::account_patch(request.get_ref()) };
+        self.mutate(operation, self.deadline()).await?;
+        let account = wire::to_account(&self.node().image.borrow().catalog);
+        Ok(Response::new(UpdateAccountResponse { account: Some(account) }))
     }
 }

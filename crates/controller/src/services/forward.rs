@@ -135,12 +135,21 @@ fn is_idempotent(operation: &Operation) -> bool {
         | Operation::DrainNode { .. }
         | Operation::RemoveNode { .. }
         | Operation::TransferLeader { .. }
-        | Operation::SetShardLimit { .. } => true,
+        | Operation::SetShardLimit { .. }
+        | Operation::UpdateStream { .. }
+        | Operation::TagStream { .. }
+        | Operation::UpdateConsumer { .. }
+        | Operation::CreateAccessKey { .. }
+        | Operation::UpdateAccount { .. } => true,
+        Operation::OfIncarnation { operation, .. } => is_idempotent(operation),
         Operation::CreateStream(_)
         | Operation::DeleteStream { .. }
         | Operation::SplitShard { .. }
         | Operation::MergeShards { .. }
         | Operation::UpdateShardCount { .. }
-        | Operation::StopScaling { .. } => false,
+        | Operation::StopScaling { .. }
+        | Operation::RegisterConsumer { .. }
+        | Operation::DeregisterConsumer { .. }
+        | Operation::DeleteAccessKey { .. } => false,
     }
 }

@@ -1,6 +1,7 @@
 //! The catalog's values as messages of the public API.
 
 use thalweg_catalog::{Durability, Node, NodeState, Shard, ShardFilter, Stream, StreamStatus};
+use thalweg_client::wire;
 use thalweg_proto::v1;
 use thalweg_types::{NodeId, UnixMillis};
 
@@ -17,6 +18,8 @@ pub(crate) fn summary(stream: &Stream) -> v1::StreamSummary {
         durability: durability(stream.durability).into(),
         record_bytes_max: stream.record_bytes_max,
         created_ms: stream.created_at.0,
+        settings: Some(wire::to_settings(&stream.settings)),
+        consumer_count: stream.consumers.len() as u32,
     }
 }
 

@@ -1,13 +1,24 @@
 //! StreamService: creating, describing, resharding and deleting streams.
+//!
+//! What the trait asks beyond that is in [`super::settings`] and [`super::consumers`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_catalog::{Applied, Durability, NewStream, Operation, ReshardId, RetentionChange, Stream};
-use thalweg_proto::convert::{optional_hash_key, shard_id, stream_name};
+use thalweg_catalog::{Applied, Durability, NewStream, Operation, ReshardId, Rules, Stream};
+use thalweg_client::wire;
+use thalweg_proto::convert::{encoded_len, optional_hash_key, optional_stream_id, shard_id, stream_name};
 use thalweg_proto::errors::{Reason, WireError};
 use thalweg_proto::v1::stream_service_server::{StreamService, StreamServiceServer};
-use thalweg_proto::v1::{self, *};
+use thalweg_proto::v1::{
+    self, CreateStreamRequest, CreateStreamResponse, DeleteStreamRequest, DeleteStreamResponse,
+    DeregisterConsumerRequest, DeregisterConsumerResponse, DescribeStreamRequest, DescribeStreamResponse,
+    ListConsumersRequest, ListConsumersResponse, ListShardsRequest, ListShardsResponse, ListStreamsRequest,
+    ListStreamsResponse, MergeShardsRequest, MergeShardsResponse, RegisterConsumerRequest, RegisterConsumerResponse,
+    SplitShardRequest, SplitShardResponse, StreamSummary, TagStreamRequest, TagStreamResponse, UpdateConsumerRequest,
+    UpdateConsumerResponse, UpdateRetentionRequest, UpdateRetentionResponse, UpdateShardCountRequest,
+    UpdateShardCountResponse, UpdateStreamRequest, UpdateStreamResponse,
+};
 use thalweg_types::{ShardId, StreamName, UnixMillis};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -22,6 +33,8 @@ use crate::node::Node;
 const REMOVAL_WAIT: Duration = Duration::from_secs(3);
 const STREAMS_PER_PAGE: (u32, u32) = (100, 1_000);
 const SHARDS_PER_PAGE: (u32, u32) = (1_000, 10_000);
+/// A page of streams is also full at this size: tags and policies may be long.
+const STREAMS_PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// The public stream API of one node.
 pub struct Streams(Arc<Node>);
@@ -32,18 +45,18 @@ pub(crate) fn service(node: Arc<Node>) -> StreamServiceServer<Streams> {
 
 impl Streams {
     /// Carries out a mutation and waits until this node's own image shows it.
-    async fn mutate(&self, operation: Operation, deadline: Instant) -> Result<Applied, WireError> {
+    pub(super) async fn mutate(&self, operation: Operation, deadline: Instant) -> Result<Applied, WireError> {
         let answer = execute(&self.0, &operation, deadline).await?;
         let applied = refusals::applied(answer.outcome)?;
         wait::seen(&self.0, deadline, answer.revision).await?;
         Ok(applied)
     }
 
-    fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.0.options.mutation_timeout
     }
 
-    fn image(&self) -> Result<Arc<Image>, WireError> {
+    pub(super) fn image(&self) -> Result<Arc<Image>, WireError> {
         must_be_member(&self.0)?;
         Ok(self.0.image.borrow().clone())
     }
@@ -93,13 +106,41 @@ fn opened(image: &Image, name: &StreamName, children: &[ShardId]) -> Result<Vec<
     Err(WireError::new(Reason::Unavailable, message))
 }
 
-fn known<'i>(image: &'i Image, name: &StreamName) -> Result<&'i Arc<Stream>, WireError> {
+/// The operation, bound to the incarnation that a request names, if it names one.
+pub(super) fn about(stream: &StreamName, id: u64, operation: Operation) -> Operation {
+    match optional_stream_id(id) {
+        None => operation,
+        Some(id) => Operation::OfIncarnation { stream: stream.clone(), id, operation: Box::new(operation) },
+    }
+}
+
+/// Which rules bind a request.
+pub(super) fn rules(kinesis: bool) -> Rules {
+    if kinesis { Rules::Kinesis } else { Rules::Free }
+}
+
+pub(super) fn known<'i>(image: &'i Image, name: &StreamName) -> Result<&'i Arc<Stream>, WireError> {
     image.catalog.stream(name).ok_or_else(|| not_found(name))
 }
 
 /// A page size within its bounds; 0 takes the default.
 fn page_size(asked: u32, (default, most): (u32, u32)) -> usize {
     (if asked == 0 { default } else { asked.min(most) }) as usize
+}
+
+/// As many summaries as fit into a page, and whether all of them did.
+fn within_page(streams: &[&Arc<Stream>]) -> (Vec<StreamSummary>, bool) {
+    let mut bytes = 0;
+    let mut summaries = Vec::new();
+    for stream in streams {
+        let summary = present::summary(stream);
+        bytes += encoded_len(&summary);
+        if bytes > STREAMS_PAGE_BYTES_MAX && !summaries.is_empty() {
+            return (summaries, false);
+        }
+        summaries.push(summary);
+    }
+    (summaries, true)
 }
 
 fn new_stream(request: &CreateStreamRequest) -> Result<NewStream, WireError> {
@@ -112,6 +153,7 @@ fn new_stream(request: &CreateStreamRequest) -> Result<NewStream, WireError> {
         v1::Durability::Unspecified | v1::Durability::Fsync => Durability::Fsync,
         v1::Durability::Os => Durability::Os,
     };
+    wanted.settings = wire::settings(request.settings.clone().unwrap_or_default())?;
     Ok(wanted)
 }
 
@@ -132,9 +174,11 @@ impl StreamService for Streams {
         &self,
         request: Request<DeleteStreamRequest>,
     ) -> Result<Response<DeleteStreamResponse>, Status> {
-        let name = stream_name(&request.get_ref().name)?;
+        let DeleteStreamRequest { name, with_consumers, stream_id } = request.into_inner();
+        let name = stream_name(&name)?;
         let id = known(&*self.image()?, &name).ok().map(|stream| stream.id);
-        self.mutate(Operation::DeleteStream { stream: name.clone() }, self.deadline()).await?;
+        let operation = Operation::DeleteStream { stream: name.clone(), with_consumers };
+        self.mutate(about(&name, stream_id, operation), self.deadline()).await?;
         // The name is free once all nodes have removed their replicas. A node that is away delays
         // that; the stream is gone for clients all the same.
         let gone = |image: &Image| {
@@ -166,8 +210,8 @@ impl StreamService for Streams {
         };
         let more = page.len() > size;
         page.truncate(size);
-        let next = page.last().filter(|_| more).map(|stream| stream.name.to_string());
-        let streams = page.into_iter().map(|stream| present::summary(stream)).collect();
+        let (streams, whole) = within_page(&page);
+        let next = streams.last().filter(|_| more || !whole).map(|stream| stream.name.clone());
         Ok(Response::new(ListStreamsResponse { streams, next_page_token: next.unwrap_or_default() }))
     }
 
@@ -190,7 +234,10 @@ impl StreamService for Streams {
         let request = request.into_inner();
         let (stream, shard) = (stream_name(&request.name)?, shard_id(&request.shard_id)?);
         let at = optional_hash_key(&request.new_starting_hash_key)?;
-        let children = self.reshard(stream.clone(), Operation::SplitShard { stream, shard, at }).await?;
+        let rules = rules(request.kinesis_rules);
+        let operation = Operation::SplitShard { stream: stream.clone(), shard, at, rules };
+        let operation = about(&stream, request.stream_id, operation);
+        let children = self.reshard(stream, operation).await?;
         Ok(Response::new(SplitShardResponse { children }))
     }
 
@@ -201,7 +248,10 @@ impl StreamService for Streams {
         let request = request.into_inner();
         let (stream, shard) = (stream_name(&request.name)?, shard_id(&request.shard_id)?);
         let adjacent = shard_id(&request.adjacent_shard_id)?;
-        let children = self.reshard(stream.clone(), Operation::MergeShards { stream, shard, adjacent }).await?;
+        let rules = rules(request.kinesis_rules);
+        let operation = Operation::MergeShards { stream: stream.clone(), shard, adjacent, rules };
+        let operation = about(&stream, request.stream_id, operation);
+        let children = self.reshard(stream, operation).await?;
         Ok(Response::new(MergeShardsResponse { child: children.into_iter().next() }))
     }
 
@@ -212,7 +262,9 @@ impl StreamService for Streams {
         let request = request.into_inner();
         let (stream, target) = (stream_name(&request.name)?, request.target_shard_count);
         let current = known(&*self.image()?, &stream).map_or(0, |stream| stream.shards.open_count() as u32);
-        self.mutate(Operation::UpdateShardCount { stream, target }, self.deadline()).await?;
+        let rules = rules(request.kinesis_rules);
+        let operation = Operation::UpdateShardCount { stream: stream.clone(), target, rules };
+        self.mutate(about(&stream, request.stream_id, operation), self.deadline()).await?;
         Ok(Response::new(UpdateShardCountResponse { current_shard_count: current, target_shard_count: target }))
     }
 
@@ -220,11 +272,45 @@ impl StreamService for Streams {
         &self,
         request: Request<UpdateRetentionRequest>,
     ) -> Result<Response<UpdateRetentionResponse>, Status> {
-        let request = request.into_inner();
-        let (stream, hours) = (stream_name(&request.name)?, request.retention_hours);
-        let operation = Operation::SetRetention { stream: stream.clone(), hours, change: RetentionChange::Set };
-        self.mutate(operation, self.deadline()).await?;
-        let stream = present::summary(known(&*self.image()?, &stream)?);
-        Ok(Response::new(UpdateRetentionResponse { stream: Some(stream) }))
+        Ok(Response::new(self.set_retention(request.into_inner()).await?))
+    }
+
+    async fn update_stream(
+        &self,
+        request: Request<UpdateStreamRequest>,
+    ) -> Result<Response<UpdateStreamResponse>, Status> {
+        Ok(Response::new(self.update(request.into_inner()).await?))
+    }
+
+    async fn tag_stream(&self, request: Request<TagStreamRequest>) -> Result<Response<TagStreamResponse>, Status> {
+        Ok(Response::new(self.tag(request.into_inner()).await?))
+    }
+
+    async fn register_consumer(
+        &self,
+        request: Request<RegisterConsumerRequest>,
+    ) -> Result<Response<RegisterConsumerResponse>, Status> {
+        Ok(Response::new(self.register(request.into_inner()).await?))
+    }
+
+    async fn deregister_consumer(
+        &self,
+        request: Request<DeregisterConsumerRequest>,
+    ) -> Result<Response<DeregisterConsumerResponse>, Status> {
+        Ok(Response::new(self.deregister(request.into_inner()).await?))
+    }
+
+    async fn list_consumers(
+        &self,
+        request: Request<ListConsumersRequest>,
+    ) -> Result<Response<ListConsumersResponse>, Status> {
+        Ok(Response::new(self.consumers(&request.get_ref().stream_name)?))
+    }
+
+    async fn update_consumer(
+        &self,
+        request: Request<UpdateConsumerRequest>,
+    ) -> Result<Response<UpdateConsumerResponse>, Status> {
+        Ok(Response::new(self.change_consumer(request.into_inner()).await?))
     }
 }

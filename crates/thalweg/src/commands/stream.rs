@@ -230,6 +230,7 @@ async fn create(args: CreateArgs) -> anyhow::Result<()> {
         retention_hours: Some(args.retention),
         durability: Some(args.durability.into()),
         record_bytes_max: Some(args.max_record_size),
+        ..CreateStream::default()
     };
     let streams = args.common.streams()?;
     let spinner = progress::spinner(format!("creating `{}` with {} shards", args.stream, args.shards));

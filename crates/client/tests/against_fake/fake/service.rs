@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::Stream;
-use thalweg_client::{Reason, WireError};
+use thalweg_client::{Reason, Refusal, WireError};
+use thalweg_proto::errors::META_REFUSAL;
 use thalweg_proto::v1;
 use thalweg_proto::v1::append_stream_response::Outcome;
 use thalweg_proto::v1::cluster_service_server::{ClusterService, ClusterServiceServer};
@@ -159,7 +160,8 @@ impl ClusterService for Node {
     ) -> Result<Response<v1::DescribeClusterResponse>, Status> {
         let v1::WatchRoutingResponse { nodes, revision, .. } = self.fake.look().image();
         let cluster_id = "fake".to_owned();
-        Ok(Response::new(v1::DescribeClusterResponse { cluster_id, nodes, controller_leader: 1, revision }))
+        let answer = v1::DescribeClusterResponse { cluster_id, nodes, controller_leader: 1, revision, account: None };
+        Ok(Response::new(answer))
     }
 
     async fn watch_routing(
@@ -197,6 +199,36 @@ impl ClusterService for Node {
         &self,
         _: Request<v1::TransferLeaderRequest>,
     ) -> Result<Response<v1::TransferLeaderResponse>, Status> {
+        unimplemented()
+    }
+
+    async fn create_access_key(
+        &self,
+        request: Request<v1::CreateAccessKeyRequest>,
+    ) -> Result<Response<v1::CreateAccessKeyResponse>, Status> {
+        let request = request.into_inner();
+        let key = v1::AccessKey { id: "drawn".to_owned(), description: request.description, created_ms: 5 };
+        Ok(Response::new(v1::CreateAccessKeyResponse { key: Some(key), secret: "hush".to_owned() }))
+    }
+
+    async fn list_access_keys(
+        &self,
+        _: Request<v1::ListAccessKeysRequest>,
+    ) -> Result<Response<v1::ListAccessKeysResponse>, Status> {
+        unimplemented()
+    }
+
+    async fn delete_access_key(
+        &self,
+        _: Request<v1::DeleteAccessKeyRequest>,
+    ) -> Result<Response<v1::DeleteAccessKeyResponse>, Status> {
+        unimplemented()
+    }
+
+    async fn update_account(
+        &self,
+        _: Request<v1::UpdateAccountRequest>,
+    ) -> Result<Response<v1::UpdateAccountResponse>, Status> {
         unimplemented()
     }
 }
@@ -271,6 +303,58 @@ impl StreamService for Node {
         &self,
         _: Request<v1::UpdateRetentionRequest>,
     ) -> Result<Response<v1::UpdateRetentionResponse>, Status> {
+        unimplemented()
+    }
+
+    /// Applies it, and breaks the connection before the first answer.
+    async fn update_stream(
+        &self,
+        request: Request<v1::UpdateStreamRequest>,
+    ) -> Result<Response<v1::UpdateStreamResponse>, Status> {
+        let request = request.into_inner();
+        let attempts = self.fake.change(|world| {
+            world.updates.push(request);
+            world.updates.len()
+        });
+        if attempts == 1 {
+            self.fake.network.cut(self.id);
+            return Err(Status::unavailable("cut"));
+        }
+        Ok(Response::new(v1::UpdateStreamResponse { stream: self.fake.look().image().stream }))
+    }
+
+    async fn tag_stream(&self, _: Request<v1::TagStreamRequest>) -> Result<Response<v1::TagStreamResponse>, Status> {
+        unimplemented()
+    }
+
+    /// Has no room for another consumer.
+    async fn register_consumer(
+        &self,
+        _: Request<v1::RegisterConsumerRequest>,
+    ) -> Result<Response<v1::RegisterConsumerResponse>, Status> {
+        let refusal = Refusal::ConsumerLimit { stream: "s".parse().unwrap(), limit: 20 };
+        let error = WireError::new(Reason::LimitExceeded, refusal.to_string());
+        Err(error.with(META_REFUSAL, serde_json::to_string(&refusal).unwrap()).into())
+    }
+
+    async fn deregister_consumer(
+        &self,
+        _: Request<v1::DeregisterConsumerRequest>,
+    ) -> Result<Response<v1::DeregisterConsumerResponse>, Status> {
+        unimplemented()
+    }
+
+    async fn list_consumers(
+        &self,
+        _: Request<v1::ListConsumersRequest>,
+    ) -> Result<Response<v1::ListConsumersResponse>, Status> {
+        unimplemented()
+    }
+
+    async fn update_consumer(
+        &self,
+        _: Request<v1::UpdateConsumerRequest>,
+    ) -> Result<Response<v1::UpdateConsumerResponse>, Status> {
         unimplemented()
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct World {
     pub(crate) tailed_bytes: usize,
     /// Attempts to create a stream.
     pub(crate) create_attempts: usize,
+    /// Requests to change a stream's settings.
+    pub(crate) updates: Vec<v1::UpdateStreamRequest>,
 }
 
 impl World {
@@ -65,6 +67,7 @@ impl World {
             silent: Vec::new(),
             tailed_bytes: 0,
             create_attempts: 0,
+            updates: Vec::new(),
         };
         HashRange::tile(shard_count).into_iter().for_each(|range| _ = world.open(range, vec![]));
         world

@@ -1,6 +1,6 @@
 //! Decisions of one round, without a cluster.
 
-use thalweg_catalog::{NewStream, NodeRegistration, Observed, Operation, ShardState};
+use thalweg_catalog::{NewStream, NodeRegistration, Observed, Operation, Rules, ShardState};
 use thalweg_types::{GroupId, Incarnation};
 
 use super::*;
@@ -118,7 +118,7 @@ fn a_scaling_runs_to_equal_ranges_by_rounds_alone() {
     let mut catalog = with_stream(3, 3);
     settle(&mut catalog, all_well);
     let stream = "orders".parse().unwrap();
-    catalog.apply(&Command::StartScaling { stream, target: 50, now: UnixMillis(9_000) }).unwrap();
+    catalog.apply(&Command::StartScaling { stream, target: 50, rules: Rules::Free, now: UnixMillis(9_000) }).unwrap();
     let sealed = |catalog: &Catalog| {
         let mut sight = all_well(catalog);
         for (_, shard) in catalog.shards().filter(|(_, shard)| shard.state == ShardState::Sealing) {
@@ -135,7 +135,7 @@ fn a_scaling_runs_to_equal_ranges_by_rounds_alone() {
 fn a_deleted_stream_is_forgotten_when_nobody_can_hold_it_any_more() {
     let mut catalog = with_stream(3, 2);
     settle(&mut catalog, all_well);
-    catalog.apply(&Command::DeleteStream { stream: "orders".parse().unwrap() }).unwrap();
+    catalog.apply(&Command::DeleteStream { stream: "orders".parse().unwrap(), with_consumers: false }).unwrap();
     assert_eq!(planned(&catalog, &all_well(&catalog)), [], "replicas are still held");
     let mut sight = all_well(&catalog);
     sight.holders.clear();
