@@ -1,1 +1,40 @@
-//! The Kinesis-compatible HTTP front of a node: dispatch, authentication, limits, one handler an action.
+//! The Kinesis-compatible HTTP front of a node.
+//!
+//! ```text
+//!   POST / ──► http ──► decode ──► auth ──► validate ──► actions/* ──► encode ──► answer
+//!              wire     (kinesis crate)                    │    │
+//!                                              catalog image    client
+//!                                              (reads)          (changes, records)
+//! ```
+//! Read in this order: [`Gateway`] (one request from its bytes to its answer), `http` (what is
+//! checked before the body is understood), `auth`, `actions` (one handler file an action),
+//! `failure` (the one mapping from the cluster's errors to Kinesis errors).
+//!
+//! Holds: any node answers any request; nothing that a client needs again (iterators, page tokens)
+//! is kept in memory; a request that is refused costs the cluster nothing; what is in memory for
+//! requests is bounded.
+
+mod actions;
+mod answer;
+mod auth;
+mod call;
+mod config;
+mod failure;
+mod gateway;
+mod http;
+mod identity;
+mod limits;
+mod metrics;
+mod policy;
+mod present;
+mod producers;
+mod put;
+mod read;
+mod resource;
+mod settings;
+mod subscription;
+mod target;
+
+pub use config::{Auth, GatewayConfig};
+pub use gateway::{Gateway, GatewayParts};
+pub use metrics::{FollowerState, Metrics, ShardCounts, ShardKey};

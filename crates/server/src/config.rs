@@ -10,6 +10,8 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::TlsFiles;
+
 /// Settings of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,15 @@ pub struct Config {
     pub seeds: Vec<String>,
     /// Failure domain; replicas are spread over zones.
     pub zone: String,
+    /// Whether Kinesis requests have to be signed with a key of this cluster: `required`,
+    /// `optional` or `off`. Default `off`.
+    pub auth: AuthMode,
+    /// The region of Kinesis requests that name none. Default `us-east-1`.
+    pub region: String,
+    /// The account in all Kinesis names: 12 digits. Default `000000000000`.
+    pub account: String,
+    /// Certificate and key with which the public port also answers TLS. Default: no TLS.
+    pub tls: Option<TlsFiles>,
     /// How long a node may be out of contact before its replicas are rebuilt elsewhere. Default
     /// 5 min, at least 1 s.
     #[serde(with = "humantime_serde")]
@@ -50,6 +61,19 @@ pub struct Config {
     pub hot_tail_bytes: u64,
 }
 
+/// Whether Kinesis requests have to be signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// Every request, with a known key.
+    Required,
+    /// Only signatures that are there have to be valid.
+    Optional,
+    /// No signature is checked.
+    #[default]
+    Off,
+}
+
 impl Default for Config {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
@@ -63,6 +87,10 @@ impl Default for Config {
             advertise_peer: None,
             seeds: Vec::new(),
             zone: String::new(),
+            auth: AuthMode::Off,
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            tls: None,
             node_dead_after: Duration::from_secs(300),
             retention_interval: Duration::from_secs(60),
             cache_bytes: 128 * MIB,
@@ -147,6 +175,9 @@ impl Config {
             return refuse(
                 "`segment_bytes` must be at least 50331648 (48 MiB): a segment holds several of the largest batches",
             );
+        }
+        if self.account.len() != 12 || !self.account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return refuse("`account` must have 12 digits, such as 000000000000");
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! A whole cluster in one process, for a laptop or CI: real nodes, real gRPC on loopback.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Config, Listeners, Node, StartError};
+use crate::{AuthMode, Config, Listeners, Node, SelfSigned, StartError, TlsFiles};
 
 /// What `thalweg dev` is asked for.
 #[derive(Clone, Debug)]
@@ -20,11 +20,23 @@ pub struct DevOptions {
     pub port: u16,
     /// How long a node may be gone before its replicas are rebuilt. Default 5 min.
     pub node_dead_after: Duration,
+    /// Answer TLS too, with a certificate made on the spot and kept with the data.
+    pub tls: bool,
+    /// Whether Kinesis requests have to be signed. Default off.
+    pub auth: AuthMode,
 }
 
 impl Default for DevOptions {
     fn default() -> Self {
-        DevOptions { nodes: 3, data_dir: None, retain: false, port: 4567, node_dead_after: Duration::from_secs(300) }
+        DevOptions {
+            nodes: 3,
+            data_dir: None,
+            retain: false,
+            port: 4567,
+            node_dead_after: Duration::from_secs(300),
+            tls: false,
+            auth: AuthMode::Off,
+        }
     }
 }
 
@@ -39,6 +51,9 @@ pub struct DevReady {
     pub data_dir: PathBuf,
     /// This process.
     pub pid: u32,
+    /// The certificate that TLS clients have to trust.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
 }
 
 /// A cluster in this process.
@@ -72,6 +87,7 @@ impl DevCluster {
         };
         let dir = options.data_dir.clone().or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned()));
         let data_dir = dir.expect("either a directory was given or a temporary one was made");
+        let tls = options.tls.then(|| certificate_in(&data_dir)).transpose().map_err(DevError::DataDir)?;
         let mut prepared = Vec::new();
         for id in 1..=options.nodes.max(1) {
             let config = Config {
@@ -81,6 +97,8 @@ impl DevCluster {
                 peer_address: "127.0.0.1:0".to_owned(),
                 admin_address: "127.0.0.1:0".to_owned(),
                 node_dead_after: options.node_dead_after,
+                tls: tls.clone(),
+                auth: options.auth,
                 ..Config::default()
             };
             let listeners = Listeners::bind(&config).await?;
@@ -92,6 +110,7 @@ impl DevCluster {
             admin: prepared.iter().map(|(_, listeners)| listeners.admin().to_string()).collect(),
             data_dir,
             pid: std::process::id(),
+            certificate: tls.map(|files| files.certificate),
         };
         let starting = prepared.into_iter().map(|(config, listeners)| {
             let config = Config { seeds: seeds.clone(), ..config };
@@ -127,4 +146,13 @@ impl DevCluster {
         futures::future::join_all(self.nodes.drain(..).map(Node::stop_all)).await;
         kept
     }
+}
+
+/// The certificate of an earlier start in this directory, or a new one.
+fn certificate_in(data_dir: &Path) -> std::io::Result<TlsFiles> {
+    let known = TlsFiles::in_directory(data_dir);
+    if known.certificate.is_file() && known.key.is_file() {
+        return Ok(known);
+    }
+    SelfSigned::generate()?.write_to(data_dir)
 }

@@ -15,15 +15,15 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 
 /// A frame much larger than HTTP/2's default costs far less to move.
-const FRAME_BYTES: u32 = 1024 * 1024;
-const STREAM_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
+pub(crate) const FRAME_BYTES: u32 = 1024 * 1024;
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 /// Calls on one connection at the same time.
-const STREAMS_MAX: u32 = 4_096;
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const STREAMS_MAX: u32 = 4_096;
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long open calls may take to end when the node stops.
-const GOODBYE: Duration = Duration::from_millis(500);
+pub(crate) const GOODBYE: Duration = Duration::from_millis(500);
 
 /// The services for clients.
 pub(crate) async fn public_routes(

@@ -1,9 +1,10 @@
 //! One node: configuration read, every part built and wired, services mounted, ended in order.
 //!
 //! ```text
-//!             public port            peer port                 admin port
-//!        record stream cluster   raft shard-peer controller   livez readyz metrics
-//!             │       │               │        │                    │
+//!             public port              peer port                 admin port
+//! Kinesis  record stream cluster   raft shard-peer controller   livez readyz metrics
+//!    │        │       │               │        │                    │
+//!  Gateway    │       │               │        │                    │
 //!          ShardHost ◄── wiring ──► Controller │                 (reads all)
 //!             │                       │        │
 //!             └──────► Groups ◄───────┘◄───────┘
@@ -11,17 +12,21 @@
 //!                     NodeLog ──► wal + RocksDB
 //! ```
 //! Owns no rules: what needs a unit test lies lower. Read in this order: [`Config`], [`Node`]
-//! (building and ending), `wiring` (images down, observations up), `admin` (health and metrics),
+//! (building and ending), `public` (the port for clients), `wiring` (images down, observations up), `admin` (health and metrics),
 //! [`dev`] (a whole cluster in one process).
 
 mod admin;
 mod config;
 pub mod dev;
+mod front;
 mod grpc;
 mod identity;
 mod metrics;
 mod node;
+mod public;
+mod tls;
 mod wiring;
 
-pub use config::{Config, ConfigError, Overrides};
+pub use config::{AuthMode, Config, ConfigError, Overrides};
 pub use node::{Listeners, Node, StartError};
+pub use tls::{SelfSigned, TlsFiles};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_controller::{Advertised, Controller, ControllerHandle, Image, Membership, Parts, Reports};
+use thalweg_gateway::Gateway;
 use thalweg_raft::{Groups, TcpConnector};
 use thalweg_shard::ShardHost;
 use thalweg_storage::{Driver, Health, NodeLog, RocksStore};
@@ -15,12 +16,13 @@ use thalweg_wal::{Disk, RealDisk};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::admin::{self, Checks};
 use crate::grpc::{self, ImageDirectory};
 use crate::identity::IdentityFile;
 use crate::metrics::{self, Sources};
-use crate::{Config, wiring};
+use crate::{Config, front, public, tls, wiring};
 
 /// Why a node did not start, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,9 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// Certificate or key cannot be used.
+    #[error("{0}")]
+    Tls(String),
 }
 
 /// The sockets of a node, bound before anything else so that their addresses are known.
@@ -94,6 +99,12 @@ enum HandOver {
     No,
 }
 
+/// What answers clients besides gRPC.
+struct Front {
+    gateway: Gateway,
+    tls: Option<TlsAcceptor>,
+}
+
 /// A running node.
 pub struct Node {
     id: NodeId,
@@ -116,7 +127,8 @@ impl Node {
     pub async fn start_with(config: Config, listeners: Listeners, clock: Arc<dyn Clock>) -> Result<Node, StartError> {
         let id = NodeId(config.node_id);
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let mut random = [0; 40];
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose().map_err(StartError::Tls)?;
+        let mut random = [0; 48];
         rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, &mut random)
             .map_err(|error| StartError::Identity(io::Error::other(error)))?;
         let incarnation = Incarnation(u64::from_le_bytes(random[..8].try_into().expect("eight bytes")));
@@ -134,15 +146,18 @@ impl Node {
         let parts = Parts {
             groups: groups.clone(),
             identity: Arc::new(identity),
-            clock,
-            seed: random[8..].try_into().expect("32 bytes"),
+            clock: clock.clone(),
+            seed: random[8..40].try_into().expect("32 bytes"),
             observations,
         };
         let controller =
             Controller::start(controller_options(&config, &listeners), parts).map_err(StartError::Identity)?;
-        Ok(Node::serve(id, log, groups, host, controller, reports, listeners).await)
+        let front_seed = u64::from_le_bytes(random[40..].try_into().expect("eight bytes"));
+        let front = Front { gateway: front::gateway(&config, listeners.public(), &controller, clock, front_seed), tls };
+        Ok(Node::serve(id, log, groups, host, controller, reports, listeners, front).await)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of a node, each used once")]
     async fn serve(
         id: NodeId,
         log: NodeLog,
@@ -151,6 +166,7 @@ impl Node {
         controller: ControllerHandle,
         reports: watch::Sender<Arc<Reports>>,
         listeners: Listeners,
+        front: Front,
     ) -> Node {
         let stop = watch::Sender::new(false);
         let image = controller.image();
@@ -172,12 +188,13 @@ impl Node {
             membership: controller.membership(),
         };
         let directory = Arc::new(ImageDirectory { image: image.clone() });
-        let public = grpc::public_routes(&host, &controller, directory).await;
+        let grpc = grpc::public_routes(&host, &controller, directory).await;
+        let router = public::by_content_type(grpc.into_axum_router(), front.gateway.router());
         let peer = grpc::peer_routes(&controller, &groups);
         let tasks = vec![
             tokio::spawn(wiring::follow_image(id, image, host.clone(), groups.clone())),
             tokio::spawn(wiring::report(host.observe(), reports)),
-            tokio::spawn(grpc::serve(listeners.public, public, stop.subscribe())),
+            tokio::spawn(public::serve(listeners.public, router, front.tls, stop.subscribe())),
             tokio::spawn(grpc::serve(listeners.peer, peer, stop.subscribe())),
             tokio::spawn(admin::serve(listeners.admin, checks.clone(), metrics::registry(sources), stop.subscribe())),
         ];

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
+use thalweg_server::AuthMode;
 use thalweg_server::dev::{DevCluster, DevOptions, DevReady};
 
 use super::{logging, signals};
@@ -32,6 +33,12 @@ pub(crate) struct DevArgs {
     /// Public port of the first node; 0 takes a free one
     #[arg(long, default_value_t = 4567)]
     port: u16,
+    /// Answer TLS on the public ports too, with a certificate made on the spot
+    #[arg(long)]
+    tls: bool,
+    /// Refuse Kinesis requests that are not signed with a key of this cluster
+    #[arg(long)]
+    auth: bool,
     /// Write one JSON line with the endpoints to this file once the cluster is ready
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -46,6 +53,8 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         data_dir: args.data_dir,
         retain: args.retain,
         port: args.port,
+        tls: args.tls,
+        auth: if args.auth { AuthMode::Required } else { AuthMode::Off },
         ..DevOptions::default()
     };
     let cluster = tokio::select! {
@@ -55,7 +64,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.ready_file {
         write_ready_file(path, cluster.ready())?;
     }
-    print_text(&greeting(cluster.ready(), args.nodes, begun))?;
+    print_text(&greeting(cluster.ready(), args.nodes, args.auth, begun))?;
     let failed = tokio::select! {
         () = signals::asked_to_end() => None,
         reason = cluster.failed() => Some(reason),
@@ -78,7 +87,7 @@ pub(super) fn write_ready_file(path: &Path, ready: &impl Serialize) -> anyhow::R
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn greeting(ready: &DevReady, nodes: u32, begun: Instant) -> String {
+fn greeting(ready: &DevReady, nodes: u32, auth: bool, begun: Instant) -> String {
     let first = ready.endpoints.first().map_or("", String::as_str);
     let at = if first.ends_with(":4567") { String::new() } else { format!("  export THALWEG_ENDPOINT={first}\n") };
     let nodes = if nodes == 1 { "1 node is".to_owned() } else { format!("{nodes} nodes are") };
@@ -94,10 +103,27 @@ fn greeting(ready: &DevReady, nodes: u32, begun: Instant) -> String {
          \u{20} thalweg put orders hello --key k\n\
          \u{20} thalweg tail orders --from trim-horizon\n\
          \n\
+         Or point any AWS SDK, or the AWS CLI, at it:\n{}\
+         \n\
          Ctrl-C ends the cluster.\n",
         begun.elapsed().as_secs_f64() * 1e3,
         ready.endpoints.join("  "),
         ready.admin.iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join("  "),
         ready.data_dir.display(),
+        sdk_lines(ready, first, auth),
     )
+}
+
+/// The environment with which an AWS SDK finds this cluster.
+fn sdk_lines(ready: &DevReady, first: &str, auth: bool) -> String {
+    let scheme = if ready.certificate.is_some() { "https" } else { "http" };
+    let mut lines = format!("  export AWS_ENDPOINT_URL_KINESIS={scheme}://{first} AWS_REGION=us-east-1\n");
+    lines += match auth {
+        true => "  thalweg admin access-key create   # prints AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\n",
+        false => "  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any\n",
+    };
+    if let Some(certificate) = &ready.certificate {
+        lines += &format!("  export AWS_CA_BUNDLE={}\n", certificate.display());
+    }
+    lines
 }

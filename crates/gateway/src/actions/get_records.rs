@@ -1,0 +1,99 @@
+//! GetRecords: one page from where an iterator stands, and the iterator after it.
+//!
+//! Holds: the last page of a closed shard has the children and no iterator; every other page has an
+//! iterator and no children. A page may be cut anywhere in a batch.
+
+use std::sync::Arc;
+
+use thalweg_catalog::{Catalog, Shard, Stream};
+use thalweg_client::{ConsumedRecord, ReadOptions};
+use thalweg_kinesis::token::{ShardIteratorToken, TokenPosition};
+use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
+use thalweg_types::StreamId;
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::{Gateway, failure, present, read};
+
+/// Records of a page at most, unless the caller wants fewer.
+const RECORDS_MAX: usize = 10_000;
+/// Data of a page at most.
+const PAGE_BYTES_MAX: u32 = 10 * 1024 * 1024;
+/// For a caller that wants few records: they may be large, but are likely not.
+const SMALL_PAGE_BYTES: u32 = 1024 * 1024;
+const SMALL_PAGE_RECORDS: usize = 500;
+
+pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Result<Answer, ApiError> {
+    let key = gateway.token_key()?;
+    let token = ShardIteratorToken::open(&key, input.text("ShardIterator").unwrap_or(""));
+    let token = token.map_err(|bad| bad.as_iterator())?;
+    token.check_age(call.now)?;
+    let catalog = gateway.catalog();
+    let (stream, shard) = shard_of(&catalog, call, &token)?;
+    let counts = gateway.counts();
+    gateway.limits().admit_read(call, stream, shard.id).inspect_err(|_| {
+        counts.count(&stream.name, shard.id, |counts| counts.read_throttled += 1);
+    })?;
+    call.end_dry_run(input.flag("DryRun"))?;
+    let limit = input.int("Limit").map_or(RECORDS_MAX, |limit| limit as usize);
+    let max_bytes = if limit <= SMALL_PAGE_RECORDS { SMALL_PAGE_BYTES } else { PAGE_BYTES_MAX };
+    let options = ReadOptions { max_bytes, ..ReadOptions::default() };
+    let position = read::position(shard, token.position);
+    let page = gateway.client().read_page(&stream.name, shard.id, position, options).await;
+    let mut page = page.map_err(|error| failure::of_read(call, stream, &error))?;
+
+    let unread = page.records.get(limit).cloned();
+    page.records.truncate(limit);
+    let bytes = read::bytes(&page.records);
+    gateway.limits().note_read(stream, shard.id, bytes);
+    let behind = match &unread {
+        Some(next) => call.now.0.saturating_sub(next.arrived.0),
+        None => page.millis_behind_latest,
+    };
+    counts.count(&stream.name, shard.id, |counts| {
+        counts.outgoing_bytes += bytes as u64;
+        counts.outgoing_records += page.records.len() as u64;
+        counts.iterator_age_ms = behind;
+    });
+    let children = match page.end {
+        Some(_) if unread.is_none() => present::children(stream, shard.id),
+        _ => Vec::new(),
+    };
+    let records = page.records.iter().map(|record| Value::Struct(present::record(stream, record)));
+    let output = Struct::new().with("Records", records.collect::<Vec<_>>()).with("MillisBehindLatest", behind as i64);
+    if !children.is_empty() {
+        return Ok(output.with("ChildShards", children).into());
+    }
+    let position = match &unread {
+        Some(next) => after(next),
+        None => TokenPosition::AtCounter { index: page.next_index, record: 0 },
+    };
+    let next = ShardIteratorToken { position, issued: call.now, ..token };
+    Ok(output.with("NextShardIterator", next.seal(&key)).into())
+}
+
+/// The place of a record that was read but not given out.
+fn after(record: &ConsumedRecord) -> TokenPosition {
+    let number = record.sequence_number;
+    TokenPosition::AtCounter { index: number.raft_index(), record: number.record() }
+}
+
+fn shard_of<'c>(
+    catalog: &'c Catalog,
+    call: &Call,
+    token: &ShardIteratorToken,
+) -> Result<(&'c Arc<Stream>, &'c Shard), ApiError> {
+    let stream = find(catalog, token.stream).ok_or_else(|| gone(&call.account))?;
+    let shard = stream.visible_shard(token.shard);
+    let shard = shard.ok_or_else(|| texts::shard_not_found(token.shard, &stream.name, &call.account))?;
+    Ok((stream, shard))
+}
+
+fn gone(account: &str) -> ApiError {
+    let text = format!("The stream of this ShardIterator under account {account} does not exist");
+    ApiError::new(ErrorKind::ResourceNotFound, text)
+}
+
+fn find(catalog: &Catalog, id: StreamId) -> Option<&Arc<Stream>> {
+    catalog.streams().find(|stream| stream.id == id)
+}

@@ -1,0 +1,42 @@
+//! PutRecord.
+
+use thalweg_catalog::{Distribution, Stream};
+use thalweg_kinesis::{ApiError, ErrorKind, Struct, texts};
+use thalweg_types::SequenceNumber;
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::{Gateway, put, target};
+
+pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Result<Answer, ApiError> {
+    let stream = target::serving_stream(gateway, call, &input)?;
+    if let Some(number) = input.text("SequenceNumberForOrdering") {
+        check_ordering(call, &stream, number)?;
+    }
+    let record = put::record(gateway, &stream, &input, put::Place::Only)?;
+    call.end_dry_run(input.flag("DryRun"))?;
+    put::admit(gateway, call, &stream, &record)?;
+    let bytes = record.counted_bytes();
+    let delivery = gateway.producers().of(&stream).send(record).await;
+    let position = match delivery {
+        Ok(delivery) => delivery.await,
+        Err(error) => Err(error),
+    };
+    let position = position.map_err(|error| put::failed(call, &stream, &error))?;
+    put::count(gateway, &stream, position, bytes);
+    Ok(put::written(position).with_some("EncryptionType", put::encryption_type(&stream)).into())
+}
+
+/// One shard's leader gives rising numbers anyway; the number is only checked to be one of ours and
+/// not from the future.
+fn check_ordering(call: &Call, stream: &Stream, text: &str) -> Result<(), ApiError> {
+    if stream.settings.distribution == Distribution::Auto {
+        let text = "SequenceNumberForOrdering cannot be used with the record distribution strategy AUTO.";
+        return Err(ApiError::new(ErrorKind::InvalidArgument, text));
+    }
+    let number = text.parse::<SequenceNumber>();
+    match number.is_ok_and(|number| number.record_secs() <= call.now.secs()) {
+        true => Ok(()),
+        false => Err(texts::ordering_invalid(text, &stream.name, &call.account)),
+    }
+}

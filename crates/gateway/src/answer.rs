@@ -1,0 +1,21 @@
+//! What a handler answers.
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use thalweg_kinesis::Struct;
+
+/// The answer to a request that was carried out.
+pub(crate) enum Answer {
+    /// The operation has no output: status 200 and no body.
+    Empty,
+    /// The output's members.
+    Output(Struct),
+    /// Frames of an event stream. Its end is the answer's end.
+    Events(BoxStream<'static, Bytes>),
+}
+
+impl From<Struct> for Answer {
+    fn from(output: Struct) -> Answer {
+        Answer::Output(output)
+    }
+}

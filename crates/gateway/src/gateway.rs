@@ -1,0 +1,164 @@
+//! The front itself: one request from its bytes to its answer.
+//!
+//! The order of checks is the service's own: method and headers, body, operation, signature, types,
+//! constraints, permission, then whatever the handler finds.
+
+use std::sync::Arc;
+
+use ::http::{Request, Response};
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use thalweg_catalog::Catalog;
+use thalweg_client::Client;
+use thalweg_kinesis::token::TokenKey;
+use thalweg_kinesis::{ApiError, ErrorKind, Operation, codec, validate};
+use thalweg_types::Clock;
+use tokio::sync::watch;
+
+use crate::answer::Answer;
+use crate::auth;
+use crate::call::Call;
+use crate::http::{self, Head};
+use crate::identity::RequestIds;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::producers::Producers;
+use crate::{GatewayConfig, actions};
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// For changes, records and reads. Its first endpoint should be this node.
+    pub client: Client,
+    /// The newest catalog that this node knows.
+    pub catalog: watch::Receiver<Arc<Catalog>>,
+    /// Wall-clock time, for signatures, tokens and trim horizons.
+    pub clock: Arc<dyn Clock>,
+    /// For request ids and subscription ids.
+    pub seed: u64,
+    /// What the operator decided.
+    pub config: GatewayConfig,
+}
+
+/// The Kinesis front. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    clock: Arc<dyn Clock>,
+    ids: RequestIds,
+    producers: Producers,
+    limits: Limits,
+    metrics: Metrics,
+    account: Arc<str>,
+    config: GatewayConfig,
+}
+
+impl Gateway {
+    /// A front over these parts. Nothing runs until requests come.
+    pub fn new(parts: GatewayParts) -> Gateway {
+        let GatewayParts { client, catalog, clock, seed, config } = parts;
+        let account = config.account.as_str().into();
+        let (ids, producers) = (RequestIds::seeded(seed), Producers::new(client.clone()));
+        let (limits, metrics) = (Limits::default(), Metrics::default());
+        let inner = Inner { client, catalog, clock, ids, producers, limits, metrics, account, config };
+        Gateway { inner: Arc::new(inner) }
+    }
+
+    /// Answers every path and method: the Kinesis API knows only `POST /`, and says so itself.
+    pub fn router(&self) -> Router {
+        let gateway = self.clone();
+        Router::new().fallback(move |request: Request<Body>| {
+            let gateway = gateway.clone();
+            async move { gateway.serve(request).await }
+        })
+    }
+
+    async fn serve(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let stamp = http::Stamp::new(&self.inner.ids, &parts.headers);
+        if let Some(preflight) = http::preflight(&parts) {
+            return stamp.on(preflight);
+        }
+        let head = match Head::read(&parts) {
+            Ok(head) => head,
+            Err(rejection) => return stamp.on(rejection.into_response()),
+        };
+        let answered = match http::read_body(body, &parts.headers).await {
+            Ok(body) => self.answer(&head, &parts, body).await,
+            Err(error) => Err(error),
+        };
+        stamp.on(http::respond(head.format, answered))
+    }
+
+    async fn answer(&self, head: &Head, parts: &::http::request::Parts, body: Bytes) -> Result<Answer, ApiError> {
+        if body.is_empty() {
+            return Err(ApiError::bare(ErrorKind::Serialization));
+        }
+        let operation = Operation::by_name(&head.operation).ok_or(ApiError::bare(ErrorKind::UnknownOperation))?;
+        let now = self.inner.clock.now();
+        let caller = auth::authenticate(self, parts, &body, now)?;
+        let input = codec::decode(head.format, operation.input(), &body)?;
+        validate::validate(operation, &input)?;
+        let region = caller.region.unwrap_or_else(|| self.inner.config.region.clone());
+        let call = Call { operation, account: self.inner.account.clone(), region, principal: caller.access_key, now };
+        auth::authorize(self, &call, &input)?;
+        actions::perform(self, &call, input).await
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// The cluster as this node knows it now.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.inner.catalog.borrow().clone()
+    }
+
+    /// Sees every later catalog.
+    pub(crate) fn catalogs(&self) -> watch::Receiver<Arc<Catalog>> {
+        self.inner.catalog.clone()
+    }
+
+    pub(crate) fn config(&self) -> &GatewayConfig {
+        &self.inner.config
+    }
+
+    pub(crate) fn ids(&self) -> &RequestIds {
+        &self.inner.ids
+    }
+
+    pub(crate) fn producers(&self) -> &Producers {
+        &self.inner.producers
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// What this front saw of each shard. Shards that are gone are forgotten here.
+    pub fn metrics(&self) -> &Metrics {
+        let catalog = self.catalog();
+        self.inner.metrics.retain(|(stream, shard)| catalog.shard(stream, *shard).is_some());
+        &self.inner.metrics
+    }
+
+    pub(crate) fn counts(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// Authenticates the tokens that clients carry; the same on all nodes.
+    pub(crate) fn token_key(&self) -> Result<TokenKey, ApiError> {
+        let catalog = self.catalog();
+        let cluster = catalog.cluster().ok_or_else(not_formed)?;
+        Ok(TokenKey::new(&cluster.token_secret))
+    }
+}
+
+fn not_formed() -> ApiError {
+    ApiError::new(ErrorKind::ServiceUnavailable, "this node has not joined its cluster yet; try again in a moment")
+}

@@ -1,0 +1,230 @@
+//! Resource policies: who may do what with a stream or a consumer.
+//!
+//! Access keys of this cluster belong to its one account and may do everything that no policy
+//! denies them; an Allow therefore adds nothing, and what a policy is for here is Deny. Holds: a
+//! policy that could be misunderstood (an element we do not judge) is refused when it is put, never
+//! ignored later.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// A policy that was understood.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+pub(crate) struct Policy {
+    #[serde(default)]
+    #[allow(dead_code, reason = "part of the language; there is one version")]
+    version: Option<String>,
+    #[serde(default)]
+    #[allow(dead_code, reason = "a comment")]
+    id: Option<String>,
+    statement: OneOrMany<Statement>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Statement {
+    #[serde(default)]
+    #[allow(dead_code, reason = "a comment")]
+    sid: Option<String>,
+    effect: Effect,
+    principal: Principal,
+    action: OneOrMany<String>,
+    #[serde(default)]
+    resource: Option<OneOrMany<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum Effect {
+    Allow,
+    Deny,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Principal {
+    Anyone(String),
+    Named {
+        #[serde(rename = "AWS")]
+        aws: OneOrMany<String>,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany<T> {
+    Many(Vec<T>),
+    One(T),
+}
+
+impl<T> OneOrMany<T> {
+    fn iter(&self) -> std::slice::Iter<'_, T> {
+        match self {
+            OneOrMany::Many(items) => items.iter(),
+            OneOrMany::One(item) => std::slice::from_ref(item).iter(),
+        }
+    }
+}
+
+/// Why a text is no policy that can be obeyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadPolicy(String);
+
+impl fmt::Display for BadPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Invalid policy: {}. A policy is JSON with Version and Statement; a statement has Effect, Principal, \
+             Action and Resource.",
+            self.0
+        )
+    }
+}
+
+/// Who wants to do what with what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deed<'a> {
+    /// The account of the caller.
+    pub(crate) account: &'a str,
+    /// The caller's access key.
+    pub(crate) access_key: &'a str,
+    /// The operation's name.
+    pub(crate) operation: &'a str,
+    /// The ARN of what it is done with.
+    pub(crate) resource: &'a str,
+}
+
+impl Policy {
+    /// Reads a policy.
+    pub(crate) fn parse(text: &str) -> Result<Policy, BadPolicy> {
+        let policy: Policy = serde_json::from_str(text).map_err(|error| BadPolicy(error.to_string()))?;
+        for statement in policy.statement.iter() {
+            statement.check()?;
+        }
+        Ok(policy)
+    }
+
+    /// Whether it forbids the deed, whatever else allows it.
+    pub(crate) fn denies(&self, deed: Deed<'_>) -> bool {
+        self.statement.iter().any(|statement| statement.effect == Effect::Deny && statement.is_about(deed))
+    }
+}
+
+impl Statement {
+    fn check(&self) -> Result<(), BadPolicy> {
+        if let Principal::Anyone(name) = &self.principal
+            && name != "*"
+        {
+            return Err(BadPolicy(format!("the Principal `{name}` has to be `*` or {{\"AWS\": ...}}")));
+        }
+        match self.action.iter().find(|action| !action.starts_with("kinesis:") && *action != "*") {
+            Some(other) => Err(BadPolicy(format!("the Action `{other}` is not one of kinesis:"))),
+            None => Ok(()),
+        }
+    }
+
+    fn is_about(&self, deed: Deed<'_>) -> bool {
+        let caller = match &self.principal {
+            Principal::Anyone(_) => true,
+            Principal::Named { aws } => aws.iter().any(|name| is_principal(name, deed)),
+        };
+        let action = format!("kinesis:{}", deed.operation);
+        caller
+            && self.action.iter().any(|pattern| matches(pattern, &action))
+            && self.resource.as_ref().is_none_or(|list| list.iter().any(|pattern| matches(pattern, deed.resource)))
+    }
+}
+
+/// Everyone, the whole account, or one key as a user of it.
+fn is_principal(name: &str, deed: Deed<'_>) -> bool {
+    let account = deed.account;
+    name == "*"
+        || name == account
+        || name == format!("arn:aws:iam::{account}:root")
+        || name == format!("arn:aws:iam::{account}:user/{}", deed.access_key)
+}
+
+/// Whether a text fits a pattern in which `*` stands for anything and `?` for one character. Takes
+/// time in proportion to the product of their lengths at worst.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    p = at + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DEED: Deed<'_> = Deed {
+        account: "000000000000",
+        access_key: "reader",
+        operation: "PutRecord",
+        resource: "arn:aws:kinesis:us-east-1:000000000000:stream/orders",
+    };
+
+    fn denied(principal: &str, action: &str, resource: &str) -> bool {
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Deny","Principal":{principal},
+                "Action":"{action}","Resource":"{resource}"}}}}"#
+        );
+        Policy::parse(&text).unwrap().denies(DEED)
+    }
+
+    #[test]
+    fn a_deny_binds_whom_it_names() {
+        let orders = "arn:aws:kinesis:*:stream/orders";
+        assert!(denied(r#""*""#, "kinesis:Put*", orders));
+        assert!(denied(r#"{"AWS":"arn:aws:iam::000000000000:user/reader"}"#, "kinesis:PutRecord", "*"));
+        assert!(denied(r#"{"AWS":["1","000000000000"]}"#, "*", orders));
+        assert!(!denied(r#"{"AWS":"arn:aws:iam::000000000000:user/writer"}"#, "kinesis:*", "*"));
+        assert!(!denied(r#""*""#, "kinesis:Get*", orders));
+        assert!(!denied(r#""*""#, "kinesis:*", "arn:aws:kinesis:*:stream/other"));
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        let with = |extra: &str| {
+            format!(r#"{{"Statement":[{{"Effect":"Deny","Principal":"*","Action":"kinesis:*"{extra}}}]}}"#)
+        };
+        assert!(Policy::parse(&with("")).is_ok());
+        assert!(Policy::parse(&with(r#","Condition":{}"#)).is_err());
+        assert!(Policy::parse(&with(r#","NotResource":"x""#)).is_err());
+        assert!(Policy::parse("{}").is_err());
+        assert!(Policy::parse("nonsense").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_star_fits_whatever_lies_between(head in "[a-c]{0,5}", middle in "[a-c]{0,9}", tail in "[a-c]{0,5}") {
+            let text = format!("{head}{middle}{tail}");
+            let fits = matches(&format!("{head}*{tail}"), &text);
+            prop_assert!(fits, "{}", text);
+            let longer = matches(&format!("{text}?"), &text);
+            prop_assert!(!longer);
+        }
+    }
+}
