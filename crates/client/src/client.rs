@@ -11,6 +11,7 @@ use crate::append::Appenders;
 use crate::pool::Pool;
 use crate::random::Random;
 use crate::routing::{Routing, Shared as SharedRouting};
+use crate::tail::connections::TailConnections;
 use crate::{Cluster, ConsumerBuilder, Options, ProducerBuilder, Streams, connect};
 
 /// A client of one cluster. Cheap to clone: clones share connections and caches.
@@ -25,6 +26,7 @@ struct Inner {
     random: Random,
     routings: Mutex<HashMap<StreamName, Weak<SharedRouting>>>,
     appenders: Appenders,
+    tail_connections: TailConnections,
 }
 
 /// Why there is no client.
@@ -59,6 +61,7 @@ impl Client {
             random: Random::new(options.seed),
             routings: Mutex::default(),
             appenders: Appenders::default(),
+            tail_connections: TailConnections::default(),
             options,
         };
         Ok(Client { inner: Arc::new(inner) })
@@ -111,6 +114,10 @@ impl Client {
 
     pub(crate) fn appenders(&self) -> &Appenders {
         &self.inner.appenders
+    }
+
+    pub(crate) fn tail_connections(&self) -> &TailConnections {
+        &self.inner.tail_connections
     }
 }
 

@@ -8,6 +8,7 @@
 //!            ├─ append()    the simple form of it
 //!            ├─ raw_appender() packed batches to chosen shards
 //!            ├─ Consumer    all shards of a stream, parents before children
+//!            ├─ tail()      one shard, followed page by page
 //!            └─ read_page() one page of one shard
 //! ```
 //! ```no_run
@@ -46,6 +47,7 @@ pub mod raw;
 pub mod read;
 pub mod routing;
 pub mod streams;
+pub mod tail;
 pub mod wire;
 
 mod append;
@@ -71,6 +73,7 @@ pub use raw::{Appended, RawAppender};
 pub use read::{Position, ReadError, ReadOptions, ReadPage};
 pub use routing::{Image, Routing, RoutingError, ShardRoute};
 pub use streams::{CreateStream, ListShards, ScaleProgress, Streams};
+pub use tail::{Subscriber, Tail, TailError, TailOptions};
 
 pub use thalweg_catalog::{
     AccessKey, AccountPatch, AccountSettings, Commitment, CommitmentStatus, ConsumerPatch, ConsumerRef, Distribution,

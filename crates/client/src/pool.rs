@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::{Options, connect};
 
@@ -46,18 +46,8 @@ impl Pool {
     /// The open connection to `address`, or a new one; callers at the same time share one attempt.
     pub(crate) async fn connection(&self, address: &str) -> Result<Connection, Unreachable> {
         let slot = self.slots.lock().entry(address.to_owned()).or_default().clone();
-        let channel = slot.get_or_try_init(|| self.open(address)).await?.clone();
+        let channel = slot.get_or_try_init(|| open(address, &self.options, |endpoint| endpoint)).await?.clone();
         Ok(Connection { address: address.to_owned(), channel, slot })
-    }
-
-    async fn open(&self, address: &str) -> Result<Channel, Unreachable> {
-        let unreachable = |why: String| Unreachable { address: address.to_owned(), why };
-        let endpoint = connect::endpoint(address, &self.options).map_err(|e| unreachable(described(&e)))?;
-        let connecting = self.options.connector.connect(endpoint);
-        match tokio::time::timeout(self.options.connect_timeout, connecting).await {
-            Ok(connected) => connected.map_err(|error| unreachable(described(&error))),
-            Err(_) => Err(unreachable(format!("no answer within {:?}", self.options.connect_timeout))),
-        }
     }
 
     /// Forgets a connection that broke, unless it was replaced already.
@@ -91,6 +81,21 @@ impl Pool {
         if let Some(at) = self.known.lock().iter().position(|known| known == address) {
             self.preferred.store(at, Ordering::Relaxed);
         }
+    }
+}
+
+/// Opens a connection with our settings, which `tuned` may change.
+pub(crate) async fn open(
+    address: &str,
+    options: &Options,
+    tuned: impl FnOnce(Endpoint) -> Endpoint,
+) -> Result<Channel, Unreachable> {
+    let unreachable = |why: String| Unreachable { address: address.to_owned(), why };
+    let endpoint = connect::endpoint(address, options).map_err(|e| unreachable(described(&e)))?;
+    let connecting = options.connector.connect(tuned(endpoint));
+    match tokio::time::timeout(options.connect_timeout, connecting).await {
+        Ok(connected) => connected.map_err(|error| unreachable(described(&error))),
+        Err(_) => Err(unreachable(format!("no answer within {:?}", options.connect_timeout))),
     }
 }
 

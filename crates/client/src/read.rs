@@ -78,6 +78,24 @@ pub struct ReadPage {
     pub millis_behind_latest: u64,
     /// The children, when the shard is closed and everything in it has been read.
     pub end: Option<Vec<ShardId>>,
+    /// When the shard was created; part of its sequence numbers.
+    pub shard_created: UnixMillis,
+}
+
+impl ReadPage {
+    /// A number between the last record before [`next_index`](Self::next_index) and whatever
+    /// comes there, which no record has: reading goes on at the same place after it and at it,
+    /// at any time and at every replica. It rises with `next_index`, records or not.
+    ///
+    /// The one exception is a batch of exactly 2^20 records, whose last one has this number:
+    /// reading *at* it gives that record again.
+    pub fn next_sequence_number(&self) -> SequenceNumber {
+        let created = self.shard_created;
+        match self.next_index.checked_sub(1) {
+            Some(index) => SequenceNumber::new(created, self.shard, index, u32::MAX, created),
+            None => SequenceNumber::shard_start(created, self.shard),
+        }
+    }
 }
 
 /// Bounds of one read.
@@ -140,7 +158,8 @@ pub(crate) fn decode(shard: ShardId, wire: v1::ReadResponse, from_index: u64) ->
     }
     let end = wire.end.map(|end| end.child_shards.into_iter().map(ShardId).collect());
     let next_index = wire.next_index.max(from_index);
-    Ok(ReadPage { shard, records, next_index, millis_behind_latest: wire.millis_behind_latest, end })
+    let millis_behind_latest = wire.millis_behind_latest;
+    Ok(ReadPage { shard, records, next_index, millis_behind_latest, end, shard_created: created })
 }
 
 impl Client {
@@ -220,5 +239,33 @@ async fn read_at(
             Err(WireError::from_status(&status))
         }
         Err(_) => Err(WireError::new(Reason::Timeout, format!("{address} gave no page in time"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn page(next_index: u64) -> ReadPage {
+        let shard_created = UnixMillis(1_000_000);
+        let (shard, records) = (ShardId(7), Vec::new());
+        ReadPage { shard, records, next_index, millis_behind_latest: 0, end: None, shard_created }
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_number_lies_between_what_was_read_and_what_comes(
+            next_index in 0u64..(1 << 43), index in 0u64..(1 << 43), place in 0u32..((1 << 20) - 1), arrived: u32,
+        ) {
+            let next = page(next_index).next_sequence_number();
+            let arrived = UnixMillis(1_000_000 + u64::from(arrived));
+            let record = SequenceNumber::new(UnixMillis(1_000_000), ShardId(7), index, place, arrived);
+            prop_assert_eq!(record < next, index < next_index);
+            prop_assert!(record != next);
+            prop_assert_eq!(next < page(index).next_sequence_number(), next_index < index);
+            prop_assert_eq!(next.to_string().parse(), Ok(next));
+        }
     }
 }

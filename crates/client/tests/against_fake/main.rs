@@ -5,3 +5,4 @@ mod calling;
 mod consuming;
 mod fake;
 mod producing;
+mod tailing;

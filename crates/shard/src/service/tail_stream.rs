@@ -1,7 +1,11 @@
 //! A tail as a gRPC stream. The caller's flow control pulls: a page is read when there is room
 //! for it on the connection, so that a slow reader holds one page and no more.
+//!
+//! The first page comes at once, if need be empty: it tells the caller where reading began, which
+//! a position like "latest" does not say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::Stream;
 use thalweg_proto::v1::TailResponse;
@@ -16,6 +20,7 @@ struct Open {
     api: RecordApi,
     replica: Arc<Replica>,
     tail: Tail,
+    patience: Duration,
 }
 
 impl Drop for Open {
@@ -31,10 +36,11 @@ pub(super) fn pages(
     tail: Tail,
 ) -> impl Stream<Item = Result<TailResponse, Status>> + Send {
     api.host.metrics().tail_opened();
-    futures::stream::unfold(Some(Open { api, replica, tail }), |open| async {
+    futures::stream::unfold(Some(Open { api, replica, tail, patience: Duration::ZERO }), |open| async {
         let mut open = open?;
-        match open.tail.next_page(open.api.host.options().tail_heartbeat).await {
+        match open.tail.next_page(open.patience).await {
             Ok(page) => {
+                open.patience = open.api.host.options().tail_heartbeat;
                 let ended = page.end.is_some();
                 let page = position::to_response(page, &open.replica.spec());
                 Some((Ok(TailResponse { page: Some(page) }), (!ended).then_some(open)))

@@ -115,6 +115,14 @@ impl RecordService for Node {
 
     async fn tail(&self, request: Request<v1::TailRequest>) -> Result<Response<Self::TailStream>, Status> {
         let (node, request) = (self.clone(), request.into_inner());
+        let refusal = self.fake.change(|world| {
+            world.tail_requests.push((self.id, request.clone()));
+            world.tail_refusals.pop_front()
+        });
+        if let Some(reason) = refusal {
+            return Err(WireError::new(reason, "scripted").into());
+        }
+        self.read(request.shard.as_ref(), request.position.as_ref().unwrap())?;
         let pages = async_stream::try_stream! {
             let mut changes = node.fake.changes();
             let mut position = request.position.unwrap();
@@ -124,6 +132,8 @@ impl RecordService for Node {
                     changes.changed().await.unwrap();
                 }
                 changes.mark_unchanged();
+                let ended = node.fake.look().tails_end;
+                ended.map_or(Ok(()), |reason| Err(WireError::new(reason, "scripted")))?;
                 let read = node.read(request.shard.as_ref(), &position);
                 let page = read?;
                 position = v1::Position { at: Some(v1::position::At::AtIndex(page.next_index)) };

@@ -8,7 +8,7 @@ use thalweg_proto::errors::META_LEADER_ADDRESS;
 use thalweg_proto::v1;
 use thalweg_types::{ProducerId, RecordBatch};
 
-pub(crate) const STREAM_ID: u64 = 7;
+const FIRST_STREAM_ID: u64 = 7;
 const CREATED: UnixMillis = UnixMillis(1_000_000);
 const FIRST_INDEX: u64 = 10;
 // Gaps between indexes are normal: other entries lie there.
@@ -36,6 +36,8 @@ pub(crate) enum Fault {
 }
 
 pub(crate) struct World {
+    /// The incarnation of the stream.
+    pub(crate) stream_id: u64,
     pub(crate) shards: Vec<Shard>,
     pub(crate) revision: u64,
     pub(crate) faults: HashMap<u64, VecDeque<Fault>>,
@@ -47,6 +49,12 @@ pub(crate) struct World {
     pub(crate) repeat_pages: bool,
     /// Nodes whose tails say nothing at all.
     pub(crate) silent: Vec<u64>,
+    /// Who asked whom to tail what, in order.
+    pub(crate) tail_requests: Vec<(u64, v1::TailRequest)>,
+    /// Refusals that the next tails meet, one each.
+    pub(crate) tail_refusals: VecDeque<Reason>,
+    /// Ends every tail that is open now.
+    pub(crate) tails_end: Option<Reason>,
     /// Bytes of batches that tails have sent.
     pub(crate) tailed_bytes: usize,
     /// Attempts to create a stream.
@@ -58,6 +66,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(shard_count: u32) -> World {
         let mut world = World {
+            stream_id: FIRST_STREAM_ID,
             shards: Vec::new(),
             revision: 1,
             faults: HashMap::new(),
@@ -65,6 +74,9 @@ impl World {
             tail_pages_max: None,
             repeat_pages: false,
             silent: Vec::new(),
+            tail_requests: Vec::new(),
+            tail_refusals: VecDeque::new(),
+            tails_end: None,
             tailed_bytes: 0,
             create_attempts: 0,
             updates: Vec::new(),
@@ -80,6 +92,13 @@ impl World {
         self.shards.push(Shard { range, parents, children: vec![], leader, log: vec![], producers: HashMap::new() });
         self.revision += 1;
         id
+    }
+
+    /// Deletes the stream and creates it again, with one empty shard.
+    pub(crate) fn create_again(&mut self) {
+        self.stream_id += 1;
+        self.shards.clear();
+        self.open(HashRange::FULL, vec![]);
     }
 
     /// Splits the `pick`th open shard.
@@ -122,7 +141,9 @@ impl World {
 
     fn led_by(&mut self, node: u64, shard: Option<&v1::ShardRef>) -> Result<(ShardId, &mut Shard), WireError> {
         let (stream, id) = shard_ref(shard)?;
-        assert_eq!(stream.0, STREAM_ID);
+        if stream.0 != self.stream_id {
+            return Err(WireError::new(Reason::StreamNotFound, "another incarnation"));
+        }
         let shard = self.shards.get_mut(id.0 as usize).ok_or_else(|| WireError::new(Reason::ShardNotFound, ""))?;
         if shard.leader == node {
             return Ok((id, shard));
@@ -192,7 +213,7 @@ impl World {
     pub(crate) fn image(&self) -> v1::WatchRoutingResponse {
         let summary = v1::StreamSummary {
             name: "s".to_owned(),
-            stream_id: STREAM_ID,
+            stream_id: self.stream_id,
             record_bytes_max: 1 << 20,
             status: v1::StreamStatus::Active.into(),
             ..Default::default()
