@@ -50,6 +50,7 @@ pub(super) fn mismatch(expected: &Shape, found: Found<'_>) -> String {
         Found::Bool => "java.lang.Boolean",
         Found::Number => "com.amazon.coral.value.json.numbers.TruncatingBigNumber",
         Found::Text(_) => "java.lang.String",
+        // Not recorded: only CBOR has bytes, and no client sends them elsewhere.
         _ => "java.nio.HeapByteBuffer",
     };
     format!("class {class} {}", conversion(expected))

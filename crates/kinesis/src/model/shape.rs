@@ -116,19 +116,9 @@ impl Bounds {
     /// No bounds.
     pub const NONE: Bounds = Bounds { min: None, max: None };
 
-    /// Whether `value` is not too small.
-    pub fn reached_by(self, value: i64) -> bool {
-        self.min.is_none_or(|min| value >= min)
-    }
-
-    /// Whether `value` is not too great.
-    pub fn kept_by(self, value: i64) -> bool {
-        self.max.is_none_or(|max| value <= max)
-    }
-
     /// Whether `value` lies within.
     pub fn contain(self, value: i64) -> bool {
-        self.reached_by(value) && self.kept_by(value)
+        self.min.is_none_or(|min| value >= min) && self.max.is_none_or(|max| value <= max)
     }
 }
 
