@@ -2,7 +2,7 @@
 //!
 //! One constructor a text, its parameters in the order shard, stream, account, then what the text
 //! adds. Texts of tokens are in [`crate::token`], of signatures in [`crate::sign`], of types and
-//! constraints in [`crate::codec`] and [`crate::validate`]. Misspellings and the odd full stop
+//! constraints in [`crate::codec`] and [`mod@crate::validate`]. Misspellings and the odd stop
 //! are the service's own.
 
 use std::fmt::Display;
