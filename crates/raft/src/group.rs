@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use openraft::impls::ProgressResponder;
-use openraft::raft::AppendEntriesResponse;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::{ReadPolicy, ServerState};
 use parking_lot::Mutex;
 use thalweg_storage::{GroupLog, Health};
@@ -270,9 +270,15 @@ impl Inner {
         });
     }
 
-    /// Whether entries from the leader of `term` may come in.
-    pub(crate) fn admit(&self, term: u64) -> Result<(), String> {
-        self.hear(term);
+    /// Whether an append from a leader may come in.
+    pub(crate) fn admit(&self, append: &AppendEntriesRequest<TypeConfig>) -> Result<(), String> {
+        if append.vote.leader_id.voted_for == self.node.id.0 {
+            return Err("an append in the name of its receiver".to_owned());
+        }
+        self.hear(append.vote.leader_id.term);
+        if append.entries.is_empty() {
+            return Ok(());
+        }
         self.touch();
         if self.repairer.lacks().borrow().stands_still() {
             return Err("a damaged entry keeps this replica from applying".to_owned());
@@ -351,11 +357,10 @@ impl Inner {
         }
     }
 
-    async fn answer_heartbeat(&self, append: openraft::raft::AppendEntriesRequest<TypeConfig>) -> Reply {
-        if append.vote.leader_id.voted_for == self.node.id.0 {
-            return Reply::Refused("an append in the name of its receiver".to_owned());
+    async fn answer_heartbeat(&self, append: AppendEntriesRequest<TypeConfig>) -> Reply {
+        if let Err(why) = self.admit(&append) {
+            return Reply::Refused(why);
         }
-        self.hear(append.vote.leader_id.term);
         let (commit, prev) = (append.leader_commit, append.prev_log_id);
         let response = match self.raft.append_entries(append).await {
             Ok(response) => response,

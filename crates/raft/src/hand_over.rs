@@ -92,6 +92,9 @@ pub(crate) async fn step_aside(group: &Arc<Inner>) {
     let voters = group.status.borrow().voters.clone();
     let others = voters.into_iter().filter(|node| *node != group.node.id && group.node.peers.is_up(*node));
     for node in others {
+        if !group.is_fenced() {
+            return;
+        }
         ask(group, node).await;
         if given_up(group).await {
             tracing::warn!(group = %group.id, %node, "asked another replica to lead, for this one is damaged");

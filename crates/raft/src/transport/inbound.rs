@@ -1,7 +1,9 @@
 //! What one stream from a peer carries, brought to the groups.
 //!
-//! Holds: entries of one group reach it in the order they were sent, through one worker a group
-//! and stream; groups do not wait for each other. Everything else is answered as it comes.
+//! Holds: appends of one group reach it in the order they were sent, through one worker a group and
+//! stream; groups do not wait for each other. Appends without entries keep that order too: one that
+//! overtook the entries it speaks of would find them missing, and the leader would take the log for
+//! lost and search it anew. Everything else is answered as it comes.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -56,7 +58,9 @@ impl Inbound {
             return self.reply(number, &Reply::Refused("the group is not open here".to_owned())).await;
         };
         match request {
-            Request::Append(_, append) if !append.entries.is_empty() => self.queue(group, (number, append)).await,
+            Request::Append(_, append) if !append.entries.is_empty() || self.has_worker(group.id()) => {
+                self.queue(group, (number, append)).await;
+            }
             other => {
                 let this = self.clone();
                 tokio::spawn(async move {
@@ -93,6 +97,12 @@ impl Inbound {
             sender
         };
         workers.entry(group.id()).or_insert_with(start).clone()
+    }
+
+    /// Whether appends of the group may be on their way to it. Heartbeats come on a stream of their
+    /// own, where nothing is ahead of them.
+    fn has_worker(&self, group: GroupId) -> bool {
+        self.workers.lock().contains_key(&group)
     }
 
     fn forget(&self, group: GroupId, queue: &mpsc::Sender<Append>) {
@@ -135,7 +145,7 @@ impl Inbound {
                 append = queue.recv(), if open && sent.len() < WORKER_QUEUE => {
                     let Some((number, append)) = append else { open = false; continue };
                     let commit = append.leader_commit;
-                    let admitted = group.inner().admit(append.vote.leader_id.term).and_then(|()| {
+                    let admitted = group.inner().admit(&append).and_then(|()| {
                         to_raft.try_send(append).map_err(|_| "the group stopped".to_owned())
                     });
                     sent.push_back((number, commit));

@@ -1,13 +1,14 @@
 //! Groups of real nodes in one process: elections, replication, membership, restarts.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use thalweg_raft::{Group, Payload, ProposeError};
 use thalweg_types::NodeId;
 
-use crate::support::{Cluster, bodies, command, leader_of, put};
+use crate::support::{Cluster, SEARCHED_ANEW, bodies, command, leader_of, put};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_member_commits_and_reads_back() {
@@ -40,6 +41,29 @@ async fn every_replica_applies_the_same_commands_in_order() {
     for group in &groups {
         assert_eq!(bodies(group, last).await, expected);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn news_of_a_commit_never_overtakes_the_entries_it_speaks_of() {
+    let cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    let mut last = 0;
+    for round in 0..100 {
+        let mut proposals = Vec::new();
+        for i in 0..8 {
+            proposals.push(leader.propose(command(format!("{round}-{i}"))).await.unwrap());
+        }
+        // Not only at full speed: the leader tells of the commit alone when nothing follows.
+        tokio::time::sleep(Duration::from_millis(round % 7)).await;
+        for proposal in proposals {
+            last = proposal.outcome().await.unwrap().index;
+        }
+    }
+    for group in &groups {
+        group.applied().wait_for(|applied| *applied >= last).await.unwrap();
+    }
+    assert_eq!(SEARCHED_ANEW.load(Ordering::Relaxed), 0, "no leader took a follower's log for lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]

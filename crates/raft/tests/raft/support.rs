@@ -1,6 +1,7 @@
 //! Nodes in one process: real gRPC on loopback, the real log, the memory record store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -128,6 +129,25 @@ impl Node {
     }
 }
 
+/// How often a leader took what a follower holds for lost, in all tests of this process.
+pub(crate) static SEARCHED_ANEW: AtomicU64 = AtomicU64::new(0);
+
+/// Counts what openraft only says in its log.
+struct SearchesAnew;
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for SearchesAnew {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        let mut look = |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            if field.name() == "message" && format!("{value:?}").contains("follower log is reverted") {
+                SEARCHED_ANEW.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        if *event.metadata().level() == tracing::Level::WARN {
+            event.record(&mut look);
+        }
+    }
+}
+
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Option<Node>>,
     addresses: Vec<String>,
@@ -135,8 +155,10 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start(count: u64) -> Cluster {
+        use tracing_subscriber::prelude::*;
         let filter = tracing_subscriber::EnvFilter::from_default_env();
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        let shown = tracing_subscriber::fmt::layer().with_test_writer().with_filter(filter);
+        let _ = tracing_subscriber::registry().with(shown).with(SearchesAnew).try_init();
         let mut listeners = Vec::new();
         for _ in 0..count {
             listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
