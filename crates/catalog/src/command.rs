@@ -281,7 +281,7 @@ pub struct NewStream {
     pub record_bytes_max: u32,
     /// What else is set; its times of mode changes are ignored.
     #[serde(default)]
-    pub settings: StreamSettings,
+    pub settings: Box<StreamSettings>,
 }
 
 impl NewStream {
@@ -294,7 +294,7 @@ impl NewStream {
             retention_hours: RETENTION_HOURS_MIN,
             durability: Durability::default(),
             record_bytes_max: RECORD_BYTES_DEFAULT_MAX as u32,
-            settings: StreamSettings::default(),
+            settings: Box::default(),
         }
     }
 }

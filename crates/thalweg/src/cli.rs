@@ -13,7 +13,7 @@ Exit codes:
   0  done
   1  something failed; the message says what
   2  the command line or an argument is wrong
-  3  no such stream, shard or node
+  3  no such stream, shard, node, consumer or access key
   4  in conflict with what exists (name taken, stream busy, a limit reached)
   6  no node answered, or not in time
   130  interrupted
@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Dev(dev::DevArgs),
     /// Run one node of a real cluster
     Server(server::ServerArgs),
-    /// Create, describe, split, merge, scale and delete streams
+    /// Create, describe, change, split, merge, scale and delete streams
     #[command(subcommand)]
     Stream(stream::StreamCommand),
     /// Write records to a stream
@@ -52,7 +52,7 @@ pub(crate) enum Command {
     /// Measure a cluster, and the limits of this host beside it
     #[command(subcommand)]
     Bench(bench::BenchCommand),
-    /// Look after nodes and leaders
+    /// Look after nodes, leaders and access keys
     #[command(subcommand)]
     Admin(admin::AdminCommand),
     /// Check whether this machine is fit to run a node

@@ -34,6 +34,15 @@ fn times_sizes_and_places_are_read_as_people_write_them() {
         "thalweg stream create orders --shards 4 --retention 7d --max-record-size 10MiB --durability os",
         "thalweg stream ls --endpoint a:1,b:2 -o json",
         "thalweg put orders @file --key k",
+        "thalweg stream set orders --mode on-demand --tag env=prod --untag old --limits kinesis",
+        "thalweg stream set orders --limits write-bytes=2MiB,read-calls=10 --max-record-size 10MiB",
+        "thalweg stream create orders --mode on-demand --tag env=prod --tag team=river",
+        "thalweg stream consumers orders -o json",
+        "thalweg stream delete orders --with-consumers --yes",
+        "thalweg admin access-key create --description ci",
+        "thalweg admin access-key create --id AKIAEXAMPLE",
+        "thalweg admin access-key rm AKIAEXAMPLE",
+        "thalweg admin access-key ls",
     ] {
         assert!(parses(line), "{line}");
     }
@@ -47,6 +56,10 @@ fn wrong_arguments_are_refused() {
         "thalweg stream create no/slash",
         "thalweg stream create orders --shards 0",
         "thalweg stream split orders shard-1",
+        "thalweg stream set orders",
+        "thalweg stream set orders --tag env",
+        "thalweg stream set orders --limits tight",
+        "thalweg admin access-key create --secret hush",
         "thalweg put orders a --file b",
         "thalweg tail orders --from yesterday",
     ] {

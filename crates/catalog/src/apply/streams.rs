@@ -63,7 +63,7 @@ impl Catalog {
             trimmed_until: now,
             reshards: Vec::new(),
             scaling: None,
-            settings: StreamSettings { mode_changes: Vec::new(), ..wanted.settings.clone() },
+            settings: StreamSettings { mode_changes: Vec::new(), ..(*wanted.settings).clone() },
             consumers: BTreeMap::new(),
             scalings: Vec::new(),
         }

@@ -91,7 +91,11 @@ fn a_stream_begins_with_the_settings_it_was_created_with() {
         mode_changes: vec![UnixMillis(1)],
         ..StreamSettings::default()
     };
-    create_stream(&mut catalog, NewStream { settings: settings.clone(), ..NewStream::named(name("s"), 4) }, START);
+    create_stream(
+        &mut catalog,
+        NewStream { settings: Box::new(settings.clone()), ..NewStream::named(name("s"), 4) },
+        START,
+    );
     assert_eq!(stream(&catalog).settings, StreamSettings { mode_changes: vec![], ..settings });
     assert_eq!(catalog.on_demand_stream_count(), 1);
     catalog.check().unwrap();
@@ -216,7 +220,7 @@ fn on_demand_streams_are_as_many_as_the_account_may_have() {
     let patch = AccountPatch { on_demand_streams_max: Some(1), ..AccountPatch::default() };
     ask(catalog, Operation::UpdateAccount { patch }, START).unwrap();
     let on_demand = StreamSettings { mode: StreamMode::OnDemand, ..StreamSettings::default() };
-    let create = |stream| NewStream { settings: on_demand.clone(), ..NewStream::named(name(stream), 1) };
+    let create = |stream| NewStream { settings: Box::new(on_demand.clone()), ..NewStream::named(name(stream), 1) };
     create_stream(catalog, create("t"), START);
     let refused = Err(Refusal::OnDemandStreams { count: 1, limit: 1 });
     assert_eq!(ask(catalog, Operation::CreateStream(create("u")), START), refused);

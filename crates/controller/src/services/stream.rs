@@ -153,7 +153,7 @@ fn new_stream(request: &CreateStreamRequest) -> Result<NewStream, WireError> {
         v1::Durability::Unspecified | v1::Durability::Fsync => Durability::Fsync,
         v1::Durability::Os => Durability::Os,
     };
-    wanted.settings = wire::settings(request.settings.clone().unwrap_or_default())?;
+    wanted.settings = Box::new(wire::settings(request.settings.clone().unwrap_or_default())?);
     Ok(wanted)
 }
 

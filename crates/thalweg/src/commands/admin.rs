@@ -1,4 +1,8 @@
-//! `thalweg admin`: nodes and leaders.
+//! `thalweg admin`: nodes, leaders and access keys.
+//!
+//! Access keys are in [`access_key`].
+
+mod access_key;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -15,7 +19,7 @@ use crate::progress;
 /// How often a draining node is asked how far it is.
 const DRAIN_POLL: Duration = Duration::from_millis(500);
 
-/// What to do with nodes and leaders.
+/// What to do with nodes, leaders and access keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
     /// List the nodes, what they hold and who leads
@@ -26,6 +30,9 @@ pub(crate) enum AdminCommand {
     Remove(RemoveArgs),
     /// Hand the lead of a shard to another of its replicas
     TransferLeader(TransferArgs),
+    /// Make, list and delete the keys with which clients of the Kinesis API sign
+    #[command(subcommand)]
+    AccessKey(access_key::AccessKeyCommand),
 }
 
 /// Arguments of `thalweg admin nodes`.
@@ -90,6 +97,7 @@ pub(crate) async fn run(command: AdminCommand) -> anyhow::Result<()> {
         AdminCommand::Drain(args) => drain(args).await,
         AdminCommand::Remove(args) => remove(args).await,
         AdminCommand::TransferLeader(args) => transfer(args).await,
+        AdminCommand::AccessKey(command) => access_key::run(command).await,
     }
 }
 

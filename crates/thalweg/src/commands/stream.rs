@@ -1,10 +1,11 @@
 //! `thalweg stream`: creating, describing, resharding and deleting streams.
 //!
 //! Arguments and dispatch; what is printed is in [`show`], asking before harm in [`confirm`],
-//! waiting for many splits and merges in [`scale`].
+//! waiting for many splits and merges in [`scale`], settings in [`set`].
 
 pub(crate) mod confirm;
 mod scale;
+mod set;
 mod show;
 
 use std::time::Duration;
@@ -39,6 +40,10 @@ pub(crate) enum StreamCommand {
     Scale(ScaleArgs),
     /// Change how long records stay readable
     Retention(RetentionArgs),
+    /// Change mode, limits, tags and other settings
+    Set(set::SetArgs),
+    /// List the fan-out consumers that are registered with a stream
+    Consumers(NameArgs),
 }
 
 /// Arguments of commands that only name a stream.
@@ -88,6 +93,8 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_size_u32)]
     max_record_size: u32,
     #[command(flatten)]
+    settings: set::SettingArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -114,6 +121,9 @@ impl From<DurabilityArg> for Durability {
 pub(crate) struct DeleteArgs {
     /// The stream
     stream: StreamName,
+    /// Delete its fan-out consumers with it
+    #[arg(long)]
+    with_consumers: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -220,6 +230,11 @@ pub(crate) async fn run(command: StreamCommand) -> anyhow::Result<()> {
             let stream = args.common.streams()?.set_retention(&args.stream, args.retention).await?;
             show::stream(&stream, args.common.output.format())
         }
+        StreamCommand::Set(args) => set::run(args).await,
+        StreamCommand::Consumers(args) => {
+            let consumers = args.common.streams()?.consumers(&args.stream).await?;
+            show::consumers(&consumers, args.common.output.format())
+        }
     }
 }
 
@@ -230,7 +245,7 @@ async fn create(args: CreateArgs) -> anyhow::Result<()> {
         retention_hours: Some(args.retention),
         durability: Some(args.durability.into()),
         record_bytes_max: Some(args.max_record_size),
-        ..CreateStream::default()
+        settings: args.settings.settings(),
     };
     let streams = args.common.streams()?;
     let spinner = progress::spinner(format!("creating `{}` with {} shards", args.stream, args.shards));
@@ -241,7 +256,11 @@ async fn create(args: CreateArgs) -> anyhow::Result<()> {
 
 async fn delete(args: DeleteArgs) -> anyhow::Result<()> {
     confirm::by_name("delete stream", args.stream.as_str(), args.yes)?;
-    args.connect.client()?.streams().delete(&args.stream).await?;
+    let streams = args.connect.client()?.streams();
+    match args.with_consumers {
+        true => streams.delete_with_consumers(&args.stream).await?,
+        false => streams.delete(&args.stream).await?,
+    }
     eprintln!("`{}` is deleted", args.stream);
     Ok(())
 }

@@ -1,7 +1,14 @@
 //! Streams and shards, printed.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
-use thalweg_client::{Durability, ShardDescription, ShardId, StreamDescription, StreamStatus};
+use thalweg_client::{
+    Distribution, Durability, FanOutConsumer, ShardDescription, ShardId, StreamDescription, StreamMode, StreamSettings,
+    StreamStatus,
+};
+
+use super::set::said_limits;
 
 use crate::cli::Format;
 use crate::human;
@@ -28,7 +35,7 @@ pub(super) fn streams(streams: &[StreamDescription], format: Format) -> anyhow::
 
 /// Prints one stream.
 pub(super) fn stream(stream: &StreamDescription, format: Format) -> anyhow::Result<()> {
-    let facts = [
+    let mut facts = vec![
         ("stream", stream.name.to_string()),
         ("status", status(stream.status).to_owned()),
         ("open shards", stream.open_shard_count.to_string()),
@@ -38,11 +45,34 @@ pub(super) fn stream(stream: &StreamDescription, format: Format) -> anyhow::Resu
         ("largest record", human::bytes(u64::from(stream.record_bytes_max))),
         ("created", human::instant(stream.created)),
         ("id", stream.id.to_string()),
+        ("mode", mode(stream.settings.mode).to_owned()),
+        ("limits", said_limits(&stream.settings.limits)),
+        ("consumers", stream.consumer_count.to_string()),
     ];
+    facts.extend(rare_facts(&stream.settings));
     Ok(print_facts(format, &facts, &stream_object(stream))?)
 }
 
+/// What most streams have none of.
+fn rare_facts(settings: &StreamSettings) -> Vec<(&'static str, String)> {
+    let metrics: Vec<_> = settings.monitoring.iter().map(|metric| metric.as_str()).collect();
+    let facts = [
+        ("tags", (!settings.tags.is_empty()).then(|| tags(&settings.tags))),
+        ("distribution", (settings.distribution == Distribution::Auto).then(|| "auto".to_owned())),
+        ("warm throughput", settings.warm_mibps.map(|mibps| format!("{mibps} MiB/s"))),
+        ("shard metrics", (!metrics.is_empty()).then(|| metrics.join(", "))),
+        ("encryption key", settings.encryption_key.clone()),
+        ("policy", settings.policy.clone()),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn tags(tags: &BTreeMap<String, String>) -> String {
+    tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+}
+
 fn stream_object(stream: &StreamDescription) -> Value {
+    let settings = &stream.settings;
     json!({
         "stream": stream.name.as_str(),
         "id": stream.id.0,
@@ -53,7 +83,35 @@ fn stream_object(stream: &StreamDescription) -> Value {
         "durability": durability(stream.durability),
         "record_bytes_max": stream.record_bytes_max,
         "created": human::instant(stream.created),
+        "mode": mode(settings.mode),
+        "limits": said_limits(&settings.limits),
+        "consumers": stream.consumer_count,
+        "tags": settings.tags,
+        "distribution": match settings.distribution {
+            Distribution::UserPartitionKey => "user-partition-key",
+            Distribution::Auto => "auto",
+        },
+        "warm_mibps": settings.warm_mibps,
+        "shard_metrics": settings.monitoring.iter().map(|metric| metric.as_str()).collect::<Vec<_>>(),
+        "encryption_key": settings.encryption_key,
+        "policy": settings.policy,
     })
+}
+
+/// Prints fan-out consumers.
+pub(super) fn consumers(consumers: &[FanOutConsumer], format: Format) -> anyhow::Result<()> {
+    let mut listing = Listing::new(&["CONSUMER", "REGISTERED", "TAGS"]);
+    for consumer in consumers {
+        let registered = human::instant(consumer.created_at);
+        let object = json!({
+            "consumer": consumer.name,
+            "registered": registered,
+            "tags": consumer.tags,
+            "policy": consumer.policy,
+        });
+        listing.push(vec![consumer.name.clone(), registered, tags(&consumer.tags)], object);
+    }
+    Ok(listing.print(format)?)
 }
 
 /// Prints shards with their place in the family.
@@ -97,6 +155,13 @@ fn shard_object(shard: &ShardDescription) -> Value {
         "leader": shard.leader.map(|node| node.0),
         "replicas": shard.replicas.iter().map(|node| node.0).collect::<Vec<_>>(),
     })
+}
+
+fn mode(mode: StreamMode) -> &'static str {
+    match mode {
+        StreamMode::Provisioned => "provisioned",
+        StreamMode::OnDemand => "on-demand",
+    }
 }
 
 fn status(status: StreamStatus) -> &'static str {
