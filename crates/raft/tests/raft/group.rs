@@ -48,17 +48,16 @@ async fn news_of_a_commit_never_overtakes_the_entries_it_speaks_of() {
     let cluster = Cluster::start(3).await;
     let groups = cluster.open_all(1, &[1, 2, 3]).await;
     let leader = leader_of(&groups).await;
+    let slow = (1..=3).find(|id| leader.status().borrow().leader != Some(NodeId(*id))).unwrap();
     let mut last = 0;
-    for round in 0..100 {
-        let mut proposals = Vec::new();
-        for i in 0..8 {
-            proposals.push(leader.propose(command(format!("{round}-{i}"))).await.unwrap());
-        }
-        // Not only at full speed: the leader tells of the commit alone when nothing follows.
-        tokio::time::sleep(Duration::from_millis(round % 7)).await;
-        for proposal in proposals {
-            last = proposal.outcome().await.unwrap().index;
-        }
+    for i in 0..20 {
+        // Entries and the news of their commit come to the slow node while it does nothing.
+        let stalled = cluster.node(slow).runtime.as_ref().unwrap().spawn(async {
+            let (_sender, never) = std::sync::mpsc::channel::<()>();
+            let _ = never.recv_timeout(Duration::from_millis(60)).is_ok();
+        });
+        last = put(&leader, &i.to_string()).await;
+        stalled.await.unwrap();
     }
     for group in &groups {
         group.applied().wait_for(|applied| *applied >= last).await.unwrap();
