@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::answer::Answer;
 use crate::auth;
 use crate::call::Call;
-use crate::http::{self, Head};
+use crate::http::{self, BodyRoom, Head};
 use crate::identity::RequestIds;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -53,6 +53,7 @@ struct Inner {
     ids: RequestIds,
     producers: Producers,
     limits: Limits,
+    bodies: BodyRoom,
     metrics: Metrics,
     account: Arc<str>,
     config: GatewayConfig,
@@ -64,8 +65,8 @@ impl Gateway {
         let GatewayParts { client, catalog, clock, seed, config } = parts;
         let account = config.account.as_str().into();
         let (ids, producers) = (RequestIds::seeded(seed), Producers::new(client.clone()));
-        let (limits, metrics) = (Limits::default(), Metrics::default());
-        let inner = Inner { client, catalog, clock, ids, producers, limits, metrics, account, config };
+        let (limits, metrics, bodies) = (Limits::default(), Metrics::default(), BodyRoom::new());
+        let inner = Inner { client, catalog, clock, ids, producers, limits, bodies, metrics, account, config };
         Gateway { inner: Arc::new(inner) }
     }
 
@@ -88,11 +89,14 @@ impl Gateway {
             Ok(head) => head,
             Err(rejection) => return stamp.on(rejection.into_response()),
         };
-        let answered = match http::read_body(body, &parts.headers).await {
-            Ok(body) => self.answer(&head, &parts, body).await,
-            Err(error) => Err(error),
-        };
+        let answered = self.receive(&head, &parts, body).await;
         stamp.on(http::respond(head.format, answered))
+    }
+
+    async fn receive(&self, head: &Head, parts: &::http::request::Parts, body: Body) -> Result<Answer, ApiError> {
+        let _room = self.inner.bodies.reserve(&parts.headers).await?;
+        let body = http::read_body(body).await?;
+        self.answer(head, parts, body).await
     }
 
     async fn answer(&self, head: &Head, parts: &::http::request::Parts, body: Bytes) -> Result<Answer, ApiError> {

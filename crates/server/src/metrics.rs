@@ -1,5 +1,7 @@
 //! Every figure of a node as Prometheus metrics, read when asked for.
 
+mod front;
+
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
@@ -10,11 +12,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use thalweg_controller::{Image, Membership};
+use thalweg_gateway::Gateway;
 use thalweg_raft::Groups;
 use thalweg_shard::ShardHost;
 use thalweg_storage::{Health, NodeLog};
 use thalweg_types::NodeId;
 use tokio::sync::watch;
+
+use front::FrontMetrics;
 
 /// What the figures are read from.
 pub(crate) struct Sources {
@@ -33,9 +38,10 @@ impl std::fmt::Debug for Sources {
 }
 
 /// A registry that reads `sources` at every scrape.
-pub(crate) fn registry(sources: Sources) -> Registry {
+pub(crate) fn registry(sources: Sources, front: Gateway) -> Registry {
     let mut registry = Registry::with_prefix("thalweg");
     registry.register_collector(Box::new(sources));
+    registry.sub_registry_with_prefix("kinesis").register_collector(Box::new(FrontMetrics(front)));
     registry
 }
 

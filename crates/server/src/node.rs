@@ -196,7 +196,12 @@ impl Node {
             tokio::spawn(wiring::report(host.observe(), reports)),
             tokio::spawn(public::serve(listeners.public, router, front.tls, stop.subscribe())),
             tokio::spawn(grpc::serve(listeners.peer, peer, stop.subscribe())),
-            tokio::spawn(admin::serve(listeners.admin, checks.clone(), metrics::registry(sources), stop.subscribe())),
+            tokio::spawn(admin::serve(
+                listeners.admin,
+                checks.clone(),
+                metrics::registry(sources, front.gateway),
+                stop.subscribe(),
+            )),
         ];
         Node { id, log, groups, host, controller, checks, stop, tasks }
     }
