@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
+use openraft::entry::RaftEntry;
 use openraft::impls::ProgressResponder;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::{ReadPolicy, ServerState};
@@ -312,10 +313,10 @@ impl Inner {
         self.status.send_if_modified(|status| std::mem::replace(&mut status.fenced, fenced) != fenced);
     }
 
-    /// Answers what is not a run of entries: heartbeats, votes, snapshots, hand-overs.
+    /// Answers a question of another node.
     pub(crate) async fn answer(&self, from: NodeId, request: Request) -> Reply {
         match request {
-            Request::Append(_, append) => self.answer_heartbeat(append).await,
+            Request::Append(_, append) => self.answer_append(append).await,
             Request::Vote(..) | Request::PreVote(..) if self.is_fenced() => Reply::Refused("fenced".to_owned()),
             Request::Vote(_, vote) => {
                 self.wake();
@@ -357,18 +358,21 @@ impl Inner {
         }
     }
 
-    async fn answer_heartbeat(&self, append: AppendEntriesRequest<TypeConfig>) -> Reply {
+    /// Answers entries, or a heartbeat when there are none. Up to the first wait it only hands them
+    /// to the core: in the order of the first polls.
+    pub(crate) async fn answer_append(&self, append: AppendEntriesRequest<TypeConfig>) -> Reply {
         if let Err(why) = self.admit(&append) {
             return Reply::Refused(why);
         }
         let (commit, prev) = (append.leader_commit, append.prev_log_id);
+        let matched = append.entries.last().map(|last| last.log_id()).or(prev);
         let response = match self.raft.append_entries(append).await {
             Ok(response) => response,
             Err(error) => return refused(error),
         };
         self.observe_commit(commit);
         Reply::Append(match response {
-            AppendEntriesResponse::Success => AppendResult::Matched(prev),
+            AppendEntriesResponse::Success => AppendResult::Matched(matched),
             AppendEntriesResponse::PartialSuccess(id) => AppendResult::Matched(id),
             AppendEntriesResponse::HigherVote(vote) => AppendResult::HigherVote(vote),
             AppendEntriesResponse::Conflict => match prev {

@@ -6,20 +6,22 @@
 //! other's death. Bodies of entries are copied once on the way out and sliced on the way in.
 //!
 //! ```text
-//! network ─► Link(data)    ══ Exchange stream ══► service ─► worker a group ─► openraft
-//!        └─► Link(control) ══ Exchange stream ══► service ─► openraft (votes, heartbeats)
+//! network ─► Link(data)    ══ Exchange stream ══► service ─► inbound ─► openraft
+//!        └─► Link(control) ══ Exchange stream ══► service ─► inbound ─► openraft (votes, heartbeats)
 //! ```
 
 mod connect;
 mod frame;
 mod inbound;
+mod incoming;
 mod link;
 mod message;
+mod outgoing;
 mod peers;
 mod service;
 
 pub use connect::{Connector, TcpConnector};
-pub(crate) use frame::{Frame, FrameCodec};
+pub(crate) use frame::Frame;
 pub(crate) use message::{AppendResult, Reply, Request};
 pub(crate) use peers::{CallError, PeerEvent, Peers};
 pub use service::Server;
@@ -32,9 +34,4 @@ pub(crate) enum Lane {
     Data,
     /// Votes, heartbeats, pings and hibernation.
     Control,
-}
-
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
-pub(crate) mod generated {
-    include!(concat!(env!("OUT_DIR"), "/thalweg.raft.v1.RaftTransport.rs"));
 }

@@ -12,17 +12,19 @@ use parking_lot::Mutex;
 use thalweg_types::NodeId;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::codegen::Service;
 use tonic::transport::Channel;
-use tonic::{Request as GrpcRequest, Streaming};
 
-use super::generated::raft_transport_client::RaftTransportClient;
+use super::incoming::Incoming;
+use super::outgoing::Outgoing;
+use super::service::EXCHANGE;
 use super::{Frame, Reply, Request};
 
 /// Frames that may wait for the socket.
 const QUEUE_FRAMES: usize = 256;
 /// Between attempts to connect to a node that refuses or is gone.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(50);
-const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Metadata key that names the calling node.
 pub(super) const NODE_HEADER: &str = "thalweg-node";
@@ -106,21 +108,30 @@ impl Link {
         }
     }
 
-    async fn exchange(&self, from: NodeId, channel: Channel, events: &impl Fn(LinkEvent)) {
+    async fn exchange(&self, from: NodeId, mut channel: Channel, events: &impl Fn(LinkEvent)) {
         let (sender, receiver) = mpsc::channel(QUEUE_FRAMES);
-        let mut request = GrpcRequest::new(ReceiverStream::new(receiver));
-        request.metadata_mut().insert(NODE_HEADER, from.0.into());
-        let mut client = RaftTransportClient::new(channel)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let Ok(response) = client.exchange(request).await else { return };
+        let request = http::Request::post(EXCHANGE)
+            .version(http::Version::HTTP_2)
+            .header(http::header::TE, "trailers")
+            .header(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE)
+            .header(NODE_HEADER, from.0)
+            .body(Body::new(Outgoing::new(ReceiverStream::new(receiver))))
+            .expect("path and headers are well formed");
+        if std::future::poll_fn(|context| channel.poll_ready(context)).await.is_err() {
+            return;
+        }
+        let Ok(response) = channel.call(request).await else { return };
+        // A refusal has no body: its status is among the headers.
+        if response.status() != http::StatusCode::OK || response.headers().contains_key("grpc-status") {
+            return;
+        }
         *self.queue.lock() = Some(sender);
         events(LinkEvent::Up);
-        self.take_replies(response.into_inner()).await;
+        self.take_replies(Incoming::new(response.into_body())).await;
     }
 
-    async fn take_replies(&self, mut replies: Streaming<Frame>) {
-        while let Ok(Some(frame)) = replies.message().await {
+    async fn take_replies(&self, mut replies: Incoming<Body>) {
+        while let Some(frame) = replies.next().await {
             let Ok((number, reply)) = Reply::decode(frame.into_bytes()) else { return };
             let waiting = self.pending.lock().remove(&number);
             if let Some(waiting) = waiting {

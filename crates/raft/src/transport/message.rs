@@ -66,6 +66,8 @@ pub(crate) enum Reply {
     Refused(String),
 }
 
+/// Number, kind and group.
+const REQUEST_HEAD_BYTES: usize = 8 + 1 + 8;
 const APPEND: u8 = 1;
 const VOTE: u8 = 2;
 const PRE_VOTE: u8 = 3;
@@ -140,12 +142,16 @@ impl Request {
     }
 
     /// The number and the request in a frame.
-    pub(crate) fn decode(mut from: Bytes) -> Result<(u64, Request), Malformed> {
-        let number = codec::get_u64(&mut from, "request")?;
-        let kind = codec::get_u8(&mut from, "request")?;
-        let group = GroupId(codec::get_u64(&mut from, "request")?);
+    pub(crate) fn decode(mut frame: Frame) -> Result<(u64, Request), Malformed> {
+        let head = frame.front(REQUEST_HEAD_BYTES);
+        let number = codec::get_u64(head, "request")?;
+        let kind = codec::get_u8(head, "request")?;
+        let group = GroupId(codec::get_u64(head, "request")?);
+        if kind == APPEND {
+            return Ok((number, Request::Append(group, decode_append(frame)?)));
+        }
+        let mut from = frame.into_bytes();
         let request = match kind {
-            APPEND => Request::Append(group, decode_append(from)?),
             VOTE => Request::Vote(group, get_vote_request(&mut from)?),
             PRE_VOTE => Request::PreVote(group, get_vote_request(&mut from)?),
             SNAPSHOT => {
@@ -205,20 +211,24 @@ fn encode_append(mut to: BytesMut, append: AppendEntriesRequest<TypeConfig>) -> 
     Frame { parts }
 }
 
-fn decode_append(mut from: Bytes) -> Result<AppendEntriesRequest<TypeConfig>, Malformed> {
-    let vote = codec::get_vote(&mut from)?;
-    let prev_log_id = codec::get_log_id(&mut from)?;
-    let leader_commit = codec::get_log_id(&mut from)?;
-    let count = codec::get_u32(&mut from, "append")? as usize;
-    let mut sizes = codec::get_bytes(&mut from, count.saturating_mul(16), "append")?;
+/// Bytes before the entries, at most: the vote, two log ids, the count.
+const APPEND_HEAD_BYTES: usize = 17 + 17 + 17 + 4;
+
+fn decode_append(mut from: Frame) -> Result<AppendEntriesRequest<TypeConfig>, Malformed> {
+    let head = from.front(APPEND_HEAD_BYTES);
+    let vote = codec::get_vote(head)?;
+    let prev_log_id = codec::get_log_id(head)?;
+    let leader_commit = codec::get_log_id(head)?;
+    let count = codec::get_u32(head, "append")? as usize;
+    let mut take = |bytes: usize| from.take(bytes).ok_or(Malformed("append"));
+    let mut sizes = take(count.saturating_mul(16))?;
     let first = prev_log_id.map_or(0, |id| id.index + 1);
     let mut entries = Vec::with_capacity(count);
     for index in first..first + count as u64 {
         let term = codec::get_u64(&mut sizes, "append")?;
         let head_length = codec::get_u32(&mut sizes, "append")? as usize;
         let body_length = codec::get_u32(&mut sizes, "append")? as usize;
-        let head = codec::get_bytes(&mut from, head_length, "append")?;
-        let body = codec::get_bytes(&mut from, body_length, "append")?;
+        let (head, body) = (take(head_length)?, take(body_length)?);
         entries.push(codec::from_log_entry(LogEntry { index, term, head, body })?);
     }
     Ok(AppendEntriesRequest { vote, prev_log_id, entries, leader_commit })
@@ -341,7 +351,7 @@ mod tests {
                 leader_commit: None,
             };
             let frame = Request::Append(GroupId(group), append.clone()).encode(number);
-            let (read_number, read) = Request::decode(frame.into_bytes()).unwrap();
+            let (read_number, read) = Request::decode(frame).unwrap();
             prop_assert_eq!(read_number, number);
             let Request::Append(read_group, read) = read else { panic!("not an append") };
             prop_assert_eq!((read_group, read.entries, read.prev_log_id), (GroupId(group), append.entries, append.prev_log_id));
@@ -366,7 +376,7 @@ mod tests {
 
         #[test]
         fn arbitrary_frames_never_panic(bytes: Vec<u8>) {
-            let _ = Request::decode(bytes.clone().into());
+            let _ = Request::decode(Frame::whole(bytes.clone().into()));
             let _ = Reply::decode(bytes.into());
         }
     }

@@ -1,63 +1,63 @@
-//! The callee's end: takes frames from a peer's stream and brings them to the groups.
+//! The callee's end: a gRPC service with one bidirectional stream of raw frames, no protobuf.
 
-use std::pin::Pin;
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::future::Ready;
+use std::task::{Context, Poll};
 
-use futures::Stream;
+use http::{Request, Response};
 use thalweg_types::NodeId;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request as GrpcRequest, Response, Status, Streaming};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::server::NamedService;
 
-use super::generated::raft_transport_server::{RaftTransport, RaftTransportServer};
 use super::inbound::Inbound;
 use super::link::NODE_HEADER;
-use super::{Frame, Request};
+use super::outgoing::Outgoing;
 use crate::Groups;
 
-/// Replies that may wait for the socket.
-const REPLIES_MAX: usize = 1024;
-const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The path of the one method.
+pub(super) const EXCHANGE: &str = "/thalweg.raft.v1.RaftTransport/Exchange";
 
 /// The gRPC service of the peer transport.
-pub type Server = RaftTransportServer<Transport>;
-
-/// The service to mount on the peer port.
-pub(crate) fn server(groups: Groups) -> Server {
-    RaftTransportServer::new(Transport { groups })
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX)
-}
-
-/// Where a peer's stream arrives.
-pub struct Transport {
+#[derive(Clone)]
+pub struct Server {
     groups: Groups,
 }
 
-type Replies = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+/// The service to mount on the peer port.
+pub(crate) fn server(groups: Groups) -> Server {
+    Server { groups }
+}
 
-#[tonic::async_trait]
-impl RaftTransport for Transport {
-    type ExchangeStream = Replies;
+impl NamedService for Server {
+    const NAME: &'static str = "thalweg.raft.v1.RaftTransport";
+}
 
-    async fn exchange(&self, request: GrpcRequest<Streaming<Frame>>) -> Result<Response<Replies>, Status> {
-        let header = request.metadata().get(NODE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+impl Server {
+    fn exchange(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        if request.uri().path() != EXCHANGE {
+            return Err(Status::unimplemented("there is no such method"));
+        }
+        let header = request.headers().get(NODE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let from = NodeId(header.ok_or_else(|| Status::invalid_argument("the calling node does not say who it is"))?);
-        let (sender, receiver) = mpsc::channel(REPLIES_MAX);
-        let inbound = Arc::new(Inbound::new(self.groups.clone(), from, sender));
-        tokio::spawn(take_frames(inbound, request.into_inner()));
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let answers = Inbound::new(self.groups.clone(), from, request.into_body());
+        let mut response = Response::new(Body::new(Outgoing::new(answers)));
+        response.headers_mut().insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+        Ok(response)
     }
 }
 
-async fn take_frames(inbound: Arc<Inbound>, mut frames: Streaming<Frame>) {
-    while let Ok(Some(frame)) = frames.message().await {
-        match Request::decode(frame.into_bytes()) {
-            Ok((number, request)) => inbound.take(number, request).await,
-            Err(error) => {
-                tracing::warn!(%error, "a peer sent a frame that cannot be read; closing its stream");
-                return;
-            }
-        }
+impl Service<Request<Body>> for Server {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        std::future::ready(Ok(self.exchange(request).unwrap_or_else(|refusal| refusal.into_http())))
     }
 }
