@@ -85,10 +85,8 @@ pub struct ReadPage {
 impl ReadPage {
     /// A number between the last record before [`next_index`](Self::next_index) and whatever
     /// comes there, which no record has: reading goes on at the same place after it and at it,
-    /// at any time and at every replica. It rises with `next_index`, records or not.
-    ///
-    /// The one exception is a batch of exactly 2^20 records, whose last one has this number:
-    /// reading *at* it gives that record again.
+    /// at any time and at every replica. It rises with `next_index`, records or not. No batch is
+    /// so full that a record of it has this number.
     pub fn next_sequence_number(&self) -> SequenceNumber {
         let created = self.shard_created;
         match self.next_index.checked_sub(1) {

@@ -114,6 +114,7 @@ impl Sources {
         counter(to, "read_pages", "Pages served", None, shards.read_pages.get())?;
         counter(to, "read", "Batches served", bytes, shards.read_bytes.get())?;
         gauge(to, "tail_readers", "Tail calls open now", None, shards.tail_readers())?;
+        gauge(to, "subscriptions", "Named tail calls open now", None, shards.subscriptions())?;
         let errors = Family::<Vec<(String, String)>, prometheus_client::metrics::counter::Counter>::default();
         for (reason, count) in shards.errors() {
             errors.get_or_create(&vec![("reason".to_owned(), reason.to_string())]).inc_by(count);

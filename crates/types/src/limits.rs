@@ -10,8 +10,9 @@ pub const RECORD_BYTES_DEFAULT_MAX: usize = 1024 * 1024;
 pub const RECORD_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Bytes of one encoded record batch: the largest record and room for its framing.
 pub const BATCH_BYTES_MAX: usize = RECORD_BYTES_MAX + 64 * 1024;
-/// Records in one batch; the record part of a sequence number has 20 bits.
-pub const BATCH_RECORDS_MAX: usize = 1 << 20;
+/// Records in one batch: the record part of a sequence number has 20 bits, and its highest value
+/// stands for "after this batch", which no record may have.
+pub const BATCH_RECORDS_MAX: usize = (1 << 20) - 1;
 /// Shortest retention, in hours.
 pub const RETENTION_HOURS_MIN: u32 = 24;
 /// Longest retention, in hours (365 days).
