@@ -17,7 +17,7 @@ pub const CONSUMERS_MAX: usize = 20;
 pub const CONSUMERS_COMMITTED_MAX: usize = 50;
 /// Characters of a consumer's name at most; at least one.
 pub const CONSUMER_NAME_CHARS_MAX: usize = 128;
-/// Clocks of successive controllers differ by less than this.
+/// Clocks of successive controllers are unlikely to differ by more than this.
 const RETIRED_MS: u64 = 3_600_000;
 
 /// A registered consumer of a stream.
@@ -80,34 +80,45 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
 
 /// The seconds of consumers that are gone, for as long as they could be given again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Retired(BTreeMap<StreamName, BTreeMap<String, u64>>);
+#[serde(default)]
+pub(crate) struct Retired {
+    /// The last second of each name, by stream and name.
+    last: BTreeMap<StreamName, BTreeMap<String, u64>>,
+    /// The last second of all that were forgotten.
+    forgotten: u64,
+}
 
 impl Retired {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        *self == Retired::default()
     }
 
     /// Remembers a consumer that is gone.
     pub(crate) fn note(&mut self, stream: &StreamName, consumer: &FanOutConsumer) {
-        let second = consumer.created_at.secs();
-        let seconds = self.0.entry(stream.clone()).or_default();
+        let seconds = self.last.entry(stream.clone()).or_default();
         let last = seconds.entry(consumer.name.clone()).or_default();
-        *last = (*last).max(second);
+        *last = (*last).max(consumer.created_at.secs());
     }
 
     /// The creation time of a consumer that is registered now: `now`, or the next second that the
-    /// name never had.
+    /// name certainly never had.
     pub(crate) fn created_at(&self, stream: &StreamName, name: &str, now: UnixMillis) -> UnixMillis {
-        let last = self.0.get(stream).and_then(|seconds| seconds.get(name));
-        let free = last.map_or(0, |second| second.saturating_add(1).saturating_mul(1000));
-        UnixMillis(now.0.max(free))
+        let known = self.last.get(stream).and_then(|seconds| seconds.get(name)).copied();
+        let taken = known.unwrap_or(0).max(self.forgotten);
+        if now.secs() > taken { now } else { UnixMillis(taken.saturating_add(1).saturating_mul(1000)) }
     }
 
-    /// Forgets seconds that no clock will show again.
+    /// Forgets seconds that no clock is likely to show again. Should one all the same, what is
+    /// registered then gets a second after all that were forgotten.
     pub(crate) fn forget_before(&mut self, now: UnixMillis) {
         let horizon = now.minus_ms(RETIRED_MS).secs();
-        self.0.retain(|_, seconds| {
-            seconds.retain(|_, second| *second >= horizon);
+        let Retired { last, forgotten } = self;
+        last.retain(|_, seconds| {
+            seconds.retain(|_, second| {
+                let kept = *second >= horizon;
+                *forgotten = if kept { *forgotten } else { (*forgotten).max(*second) };
+                kept
+            });
             !seconds.is_empty()
         });
     }

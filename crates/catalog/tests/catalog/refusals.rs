@@ -195,3 +195,100 @@ fn nodes() {
     let formed = "this cluster is `c1`, formed already; start the node in an empty directory to form another";
     refused(c, form, Invalid, formed);
 }
+
+#[test]
+fn settings_consumers_and_keys() {
+    use RefusalKind::{InUse, Invalid, LimitExceeded, NotFound};
+    let s = || name("s");
+    let consumer = || "c".to_owned();
+    let cases = [
+        (
+            Refusal::StreamIncarnation { stream: s(), id: StreamId(3), current: StreamId(4) },
+            NotFound,
+            "stream `s` with the id 3 is gone; the one of that name now has the id 4",
+        ),
+        (
+            Refusal::StreamHasConsumers { stream: s(), consumers: 2 },
+            InUse,
+            "stream `s` has 2 fan-out consumers; deregister them first, or delete it with them",
+        ),
+        (Refusal::TooManyTags { given: 51 }, LimitExceeded, "51 tags are too many; 50 are allowed"),
+        (
+            Refusal::TagKey { key: "a#".to_owned() },
+            Invalid,
+            "`a#` cannot be the key of a tag: use 1 to 128 letters, digits, spaces or `_ . / = + - % @ :`",
+        ),
+        (
+            Refusal::TagValue { key: "a".to_owned(), value: "#".to_owned() },
+            Invalid,
+            "`#` cannot be the value of the tag `a`: use at most 256 letters, digits, spaces or `_ . / = + - % @ :`",
+        ),
+        (Refusal::EncryptionKey { chars: 0 }, Invalid, "the name of an encryption key has 1 to 2048 characters, not 0"),
+        (Refusal::Policy { bytes: 30_000 }, Invalid, "a resource policy has 1 to 20480 bytes, not 30000"),
+        (Refusal::ZeroLimit, Invalid, "a limit of 0 would let nothing through; leave it out to set none"),
+        (
+            Refusal::WarmThroughput { given: 10_241 },
+            Invalid,
+            "warm throughput of 10241 MiB/s is not allowed; choose at most 10240",
+        ),
+        (Refusal::WarmThroughputMode, Invalid, "only on-demand streams have a warm throughput"),
+        (
+            Refusal::WarmThroughputCommitment,
+            Invalid,
+            "warm throughput needs the account's commitment to a minimum throughput",
+        ),
+        (Refusal::DistributionMode, Invalid, "only on-demand streams can have their records placed by the service"),
+        (
+            Refusal::ModeChanges { stream: s() },
+            LimitExceeded,
+            "the mode of stream `s` was changed 2 times within 24 hours; wait",
+        ),
+        (
+            Refusal::OnDemandStreams { count: 5, limit: 5 },
+            LimitExceeded,
+            "there may be 5 on-demand streams and there are 5",
+        ),
+        (
+            Refusal::OnDemandReshard { stream: s() },
+            Invalid,
+            "the shards of the on-demand stream `s` are split and merged by the service alone",
+        ),
+        (
+            Refusal::ScalingBounds { stream: s(), open: 5, target: 11, least: 3, most: 10 },
+            LimitExceeded,
+            "stream `s` has 5 open shards; choose 3 to 10",
+        ),
+        (
+            Refusal::ScalingsPerDay { stream: s(), count: 10 },
+            LimitExceeded,
+            "stream `s` was scaled 10 times within 24 hours; wait",
+        ),
+        (
+            Refusal::ConsumerName { name: "c d".to_owned() },
+            Invalid,
+            "`c d` is not a consumer name: use 1 to 128 characters of a-z A-Z 0-9 _ . -",
+        ),
+        (Refusal::ConsumerExists { stream: s(), consumer: consumer() }, InUse, "stream `s` already has a consumer `c`"),
+        (Refusal::ConsumerUnknown { stream: s(), consumer: consumer() }, NotFound, "stream `s` has no consumer `c`"),
+        (
+            Refusal::ConsumerLimit { stream: s(), limit: 20 },
+            LimitExceeded,
+            "stream `s` may have 20 consumers and has them",
+        ),
+        (
+            Refusal::AccessKeyId { id: "a/b".to_owned() },
+            Invalid,
+            "`a/b` is not the id of an access key: use 1 to 128 characters of a-z A-Z 0-9 _ . -",
+        ),
+        (Refusal::AccessKeySecret, Invalid, "the secret of an access key has 1 to 256 visible ASCII characters"),
+        (Refusal::Description { chars: 300 }, Invalid, "a description has at most 256 characters, not 300"),
+        (Refusal::AccessKeyExists { id: "k".to_owned() }, InUse, "access key `k` exists already"),
+        (Refusal::AccessKeyUnknown { id: "k".to_owned() }, NotFound, "access key `k` does not exist"),
+        (Refusal::AccessKeyLimit, LimitExceeded, "there are 1000 access keys; delete one first"),
+    ];
+    for (refusal, kind, text) in cases {
+        assert_eq!((refusal.to_string().as_str(), refusal.kind()), (text, kind));
+        let outcome = Err(refusal);
+        assert_eq!(decode_outcome(&encode_outcome(&outcome)).unwrap(), outcome, "a refusal travels whole");
+    }
+}

@@ -287,6 +287,16 @@ fn a_consumer_registered_again_in_the_same_second_gets_another_second() {
 }
 
 #[test]
+fn a_consumers_second_is_not_given_again_by_a_clock_that_went_back_for_hours() {
+    let catalog = &mut cluster_with_stream(1);
+    let first = register(catalog, "c", START).unwrap();
+    deregister(catalog, "c").unwrap();
+    register(catalog, "later", at_hour(5)).unwrap();
+    let again = register(catalog, "c", START).unwrap();
+    assert_eq!(again.secs(), first.secs() + 1);
+}
+
+#[test]
 fn a_consumer_is_named_by_its_registration() {
     let catalog = &mut cluster_with_stream(1);
     let first = register(catalog, "c", START).unwrap();
