@@ -173,19 +173,25 @@ impl RaftStateMachine<TypeConfig> for Applier {
     where
         S: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
     {
-        let mut last = None;
+        let (mut last, mut answers, mut outcome) = (None, Vec::new(), Ok(()));
         while let Some(next) = entries.next().await {
-            let (entry, responder) = next?;
+            let (entry, responder) = match next {
+                Ok(next) => next,
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            };
             last = Some(entry.log_id());
             let response = self.shared.state.lock().apply(entry);
-            if let Some(responder) = responder {
-                responder.send(response);
-            }
+            answers.extend(responder.map(|responder| (responder, response)));
         }
+        // Published before it is answered: who is told of a write goes on to read it.
         if let Some(last) = last {
             self.publish(last);
         }
-        Ok(())
+        answers.into_iter().for_each(|(responder, response)| responder.send(response));
+        outcome
     }
 
     async fn get_snapshot_builder(&mut self) -> Applier {
