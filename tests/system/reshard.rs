@@ -1,7 +1,7 @@
 //! Shards split and merge at random under load, some while a leader is killed: no write fails,
 //! every image tiles the key space, and every key stays in order.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -90,6 +90,60 @@ async fn reshard_and_kill(
         println!("{what:?}, node {node} killed: {error}");
     }
     cluster.node(node).restart().await.unwrap();
+}
+
+/// What a load that is held back by nothing but the cluster has acknowledged a second.
+async fn maximum_rate(client: &Client, stream: &StreamName, options: LoadOptions) -> f64 {
+    let load = Load::start(client, stream, options);
+    load.wait_acked(1_000).await.unwrap();
+    let (begun, before) = (Instant::now(), load.acked());
+    tokio::time::sleep(Duration::from_secs(short_or_soak(1, 5))).await;
+    let rate = (load.acked() - before) as f64 / begun.elapsed().as_secs_f64();
+    assert_eq!(load.stop().await.unwrap().failures(), Vec::<String>::new());
+    rate
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reshards_at_half_of_the_maximum_load_fail_no_write_and_lose_nothing() {
+    const RECORD_BYTES: usize = 8 * 1024;
+    const TICKS_A_SECOND: f64 = 200.0;
+    let cluster = TestCluster::start(ClusterOptions::new(env!("CARGO_BIN_EXE_test-node"))).await.unwrap();
+    let client = cluster.client();
+    let options =
+        LoadOptions { keys: 512, record_bytes: RECORD_BYTES, records_per_tick: 2_000, ..LoadOptions::default() };
+    let calibration: StreamName = "calibration".parse().unwrap();
+    cluster.create_stream(&calibration, 6).await.unwrap();
+    let maximum = maximum_rate(&client, &calibration, options).await;
+    client.streams().delete(&calibration).await.unwrap();
+
+    let stream: StreamName = "orders".parse().unwrap();
+    cluster.create_stream(&stream, 6).await.unwrap();
+    let images = ImageWatch::start(cluster.endpoints(), &stream);
+    let tail = Tail::start(&client, &stream, StartPosition::TrimHorizon).await.unwrap();
+    let records_per_tick = ((maximum / 2.0 / TICKS_A_SECOND).round() as u32).max(1);
+    let (load, begun) = (Load::start(&client, &stream, LoadOptions { records_per_tick, ..options }), Instant::now());
+    let mut random = StdRng::seed_from_u64(SEED);
+    for _ in 0..short_or_soak(3, 30) {
+        load.wait_acked(500).await.unwrap();
+        let what = Reshard::random(&mut random, &open_shards(&client, &stream).await);
+        what.ask(&client, &stream).await.unwrap_or_else(|error| panic!("{what:?}: {error}"));
+        settled(&client, &stream).await;
+    }
+    let reached = load.acked() as f64 / begun.elapsed().as_secs_f64();
+    let written = load.stop().await.unwrap();
+    let mib = |rate: f64| rate * RECORD_BYTES as f64 / 1024.0 / 1024.0;
+    println!(
+        "maximum {:.0} MiB/s, reshards at {:.0} MiB/s, {} records",
+        mib(maximum),
+        mib(reached),
+        written.acked.len()
+    );
+    assert_eq!(written.failures(), Vec::<String>::new());
+    assert_eq!(images.finish().1, Vec::<String>::new());
+    let read = read_all(&client, &stream, &written).await.unwrap();
+    assert_eq!(history::check(&written, &read), Vec::<String>::new());
+    let tailed = tail.finish(&written).await.unwrap();
+    assert_eq!(history::check(&written, &tailed), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

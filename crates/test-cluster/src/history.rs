@@ -12,6 +12,9 @@ use std::collections::{HashMap, HashSet};
 
 use thalweg_client::{ConsumedRecord, Record, RecordPosition, SequenceNumber, ShardId};
 
+/// Fills a record up to its size.
+const FILLER: u8 = b'.';
+
 /// What makes a record unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark {
@@ -25,7 +28,7 @@ impl Mark {
     /// The record that carries it, `bytes` long at least.
     pub fn record(self, bytes: usize) -> Record {
         let mut data = format!("{}:{}:", self.key, self.serial).into_bytes();
-        data.resize(data.len().max(bytes), b'.');
+        data.resize(data.len().max(bytes), FILLER);
         Record::new(format!("key-{}", self.key), data)
     }
 
@@ -34,8 +37,19 @@ impl Mark {
         let text = std::str::from_utf8(&record.data).ok()?;
         let mut parts = text.split(':');
         let mark = Mark { key: parts.next()?.parse().ok()?, serial: parts.next()?.parse().ok()? };
-        (record.partition_key == format!("key-{}", mark.key)).then_some(mark)
+        let whole = parts.next()?.bytes().all(|filler| filler == FILLER) && parts.next().is_none();
+        (whole && record.partition_key == format!("key-{}", mark.key)).then_some(mark)
     }
+}
+
+/// A record that is as it was written, without the filler behind its mark: what a long run can keep
+/// of each. Any other record is kept whole, for the complaint about it.
+pub(crate) fn slim(mut record: ConsumedRecord) -> ConsumedRecord {
+    const MARK_BYTES_MAX: usize = 40;
+    if record.data.len() > MARK_BYTES_MAX && Mark::of(&record).is_some() {
+        record.data = record.data[..MARK_BYTES_MAX].to_vec().into();
+    }
+    record
 }
 
 /// What a load has written.

@@ -72,6 +72,11 @@ impl Load {
         Load { stop, progress, task }
     }
 
+    /// Records acknowledged so far.
+    pub fn acked(&self) -> u64 {
+        self.progress.borrow().acked
+    }
+
     /// Waits until `more` records have been acknowledged from now on.
     pub async fn wait_acked(&self, more: u64) -> anyhow::Result<()> {
         let mut progress = self.progress.subscribe();

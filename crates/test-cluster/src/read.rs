@@ -14,7 +14,7 @@ use thalweg_client::{
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::history::{Mark, Written};
+use crate::history::{Mark, Written, slim};
 
 /// A record that was acknowledged becomes readable at every replica within this.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ async fn read_shard(
         position = Position::Index(page.next_index);
         strike(&mut wanted, &page.records);
         let silent = page.records.is_empty();
-        records.extend(page.records);
+        records.extend(page.records.into_iter().map(slim));
         if page.end.is_some() || (silent && page.millis_behind_latest == 0 && (wanted.is_empty() || patience == 0)) {
             return Ok(records);
         }
@@ -94,7 +94,7 @@ impl Tail {
             let Ok(next) = tokio::time::timeout(SILENCE_MAX, next(&mut consumer)).await else { break };
             let found = next?.records;
             strike(&mut missing, &found);
-            records.extend(found);
+            records.extend(found.into_iter().map(slim));
         }
         Ok(records)
     }
@@ -109,7 +109,7 @@ async fn collect(
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return Ok((consumer, records)),
-            batch = next(&mut consumer) => records.extend(batch?.records),
+            batch = next(&mut consumer) => records.extend(batch?.records.into_iter().map(slim)),
         }
     }
 }
