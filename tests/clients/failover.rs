@@ -1,0 +1,75 @@
+//! boto3 with its default retries, while nodes that lead shards are killed: no error reaches the
+//! program, nothing is lost, doubled or misordered.
+
+use client_tests::report::{self, Noted};
+use client_tests::{Program, Server, thalweg_binary};
+use serde::Deserialize;
+use thalweg_client::{ListShards, NodeId, StreamName};
+use thalweg_test_cluster::{ClusterOptions, TestCluster, history, read_all, short_or_soak};
+
+const SHARDS: u32 = 8;
+/// So many batches after a kill cannot all have been on their way before it, and reach all shards.
+const LINES_AFTER_A_KILL: usize = 50;
+
+const FAILOVER: Program = Program { run: "exec $OUT/venv/bin/python failover.py", ..Program::BOTO3 };
+
+#[derive(Deserialize)]
+struct Report {
+    written: Vec<Noted>,
+    polled: Vec<Noted>,
+    longest_ms: LongestMs,
+}
+
+/// Of any call, its retries included.
+#[derive(Debug, Deserialize)]
+struct LongestMs {
+    #[allow(dead_code, reason = "for the line that is printed")]
+    put_records: u64,
+    #[allow(dead_code, reason = "for the line that is printed")]
+    get_records: u64,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_notices_no_killed_leader() {
+    if !FAILOVER.can_run() {
+        return;
+    }
+    FAILOVER.install().await.unwrap();
+    let binary = thalweg_binary();
+    let options = ClusterOptions::new(binary.to_str().unwrap()).set("THALWEG_KINESIS_AUTH", "off");
+    let mut cluster = TestCluster::start(options).await.unwrap();
+    let stream: StreamName = "orders".parse().unwrap();
+    cluster.create_stream(&stream, SHARDS).await.unwrap();
+    // An SDK knows one address only, so that node stays.
+    let spared = cluster.nodes()[0].id();
+    let endpoint = cluster.node(spared).public_address();
+    let mut program = FAILOVER.start(&Server { endpoint, stream: stream.to_string() }).unwrap();
+    for _ in 0..short_or_soak(3, 20) {
+        follow(&mut program).await;
+        let leader = a_leader_beside(&cluster, &stream, spared).await;
+        cluster.node(leader).kill().unwrap();
+        follow(&mut program).await;
+        cluster.node(leader).restart().await.unwrap();
+    }
+    follow(&mut program).await;
+    let report: Report = serde_json::from_str(&program.finish().await.unwrap()).unwrap();
+    println!("{} records, longest calls {:?}", report.written.len(), report.longest_ms);
+    let written = report::written(&report.written).unwrap();
+    assert_eq!(history::check(&written, &report::read(&report.polled).unwrap()), Vec::<String>::new());
+    let native = read_all(&cluster.client(), &stream, &written).await.unwrap();
+    assert_eq!(history::check(&written, &native), Vec::<String>::new());
+}
+
+/// Waits until the program has gone on for a while.
+async fn follow(program: &mut client_tests::Running) {
+    for _ in 0..LINES_AFTER_A_KILL {
+        program.line().await.unwrap();
+    }
+}
+
+/// A node that leads a shard, and is not `spared`.
+async fn a_leader_beside(cluster: &TestCluster, stream: &StreamName, spared: NodeId) -> NodeId {
+    let shards = cluster.client().streams().list_shards(stream, ListShards::default()).await.unwrap();
+    let leader = shards.iter().filter_map(|shard| shard.leader).find(|leader| *leader != spared);
+    leader.expect("leaders are spread over the nodes")
+}

@@ -1,0 +1,81 @@
+"""boto3 with its default retries writes and reads without pause until its input ends.
+
+Any error that reaches this program ends it. Each line of output is a sign of life; the last one
+is the report that tests/clients/failover.rs checks.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+
+STREAM = os.environ["STREAM"]
+KEYS = 50
+BATCH = 20
+
+kinesis = boto3.client("kinesis")
+input_ended, writer_ended = threading.Event(), threading.Event()
+written, polled = [], []
+longest_ms = {"put_records": 0, "get_records": 0}
+
+
+def timed(name, call, **arguments):
+    begun = time.monotonic()
+    answer = call(**arguments)
+    longest_ms[name] = max(longest_ms[name], round((time.monotonic() - begun) * 1000))
+    return answer
+
+
+def write():
+    """Record n has key n % KEYS, so the n of a key rises."""
+    try:
+        while not input_ended.is_set():
+            numbers = range(len(written), len(written) + BATCH)
+            entries = [{"PartitionKey": f"key-{n % KEYS}", "Data": f"{n % KEYS}:{n}:".encode()} for n in numbers]
+            answer = timed("put_records", kinesis.put_records, StreamName=STREAM, Records=entries)
+            if answer["FailedRecordCount"] != 0:
+                raise RuntimeError(f"PutRecords: {answer}")
+            for entry, result in zip(entries, answer["Records"], strict=True):
+                place = [result["ShardId"], result["SequenceNumber"]]
+                written.append([entry["PartitionKey"], entry["Data"].decode(), *place])
+            print(f"{len(written)} written, {len(polled)} read", flush=True)
+    finally:
+        writer_ended.set()
+
+
+def read():
+    """Reads all shards in turn, until each has nothing more after the last write."""
+    shards = [shard["ShardId"] for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]]
+    start = {"StreamName": STREAM, "ShardIteratorType": "TRIM_HORIZON"}
+    iterators = {shard: kinesis.get_shard_iterator(ShardId=shard, **start)["ShardIterator"] for shard in shards}
+    while True:
+        all_is_written = writer_ended.is_set()
+        behind = 0
+        for shard, iterator in iterators.items():
+            answer = timed("get_records", kinesis.get_records, ShardIterator=iterator)
+            for one in answer["Records"]:
+                polled.append([one["PartitionKey"], one["Data"].decode(), shard, one["SequenceNumber"]])
+            iterators[shard] = answer["NextShardIterator"]
+            behind = max(behind, answer["MillisBehindLatest"])
+        if all_is_written and behind == 0:
+            return
+
+
+def stop_on_failure(task):
+    if task.exception():
+        traceback.print_exception(task.exception())
+        sys.stderr.flush()
+        os._exit(1)
+
+
+with ThreadPoolExecutor() as pool:
+    for task in [pool.submit(write), pool.submit(read)]:
+        task.add_done_callback(stop_on_failure)
+    sys.stdin.read()
+    input_ended.set()
+print(json.dumps({"written": written, "polled": polled, "longest_ms": longest_ms}))
