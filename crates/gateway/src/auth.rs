@@ -2,7 +2,7 @@
 //!
 //! Keys are in the catalog, so every node knows them; a new key works as soon as the node has heard
 //! of it. Holds: with authentication on, nothing of a request but its head and its bytes' hash is
-//! looked at before the signature is known to be right.
+//! acted on before the signature is known to be right.
 
 use std::sync::Arc;
 

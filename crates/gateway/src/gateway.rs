@@ -13,11 +13,11 @@ use thalweg_catalog::Catalog;
 use thalweg_client::Client;
 use thalweg_kinesis::token::TokenKey;
 use thalweg_kinesis::{ApiError, ErrorKind, Operation, codec, validate};
-use thalweg_types::Clock;
+use thalweg_types::{Clock, UnixMillis};
 use tokio::sync::watch;
 
 use crate::answer::Answer;
-use crate::auth;
+use crate::auth::{self, Caller};
 use crate::call::Call;
 use crate::http::{self, BodyRoom, Head};
 use crate::identity::RequestIds;
@@ -94,24 +94,38 @@ impl Gateway {
     }
 
     async fn receive(&self, head: &Head, parts: &::http::request::Parts, body: Body) -> Result<Answer, ApiError> {
-        let _room = self.inner.bodies.reserve(&parts.headers).await?;
-        let body = http::read_body(body).await?;
-        self.answer(head, parts, body).await
+        let body = self.inner.bodies.read(body, &parts.headers).await?;
+        self.answer(head, parts, &body.bytes).await
     }
 
-    async fn answer(&self, head: &Head, parts: &::http::request::Parts, body: Bytes) -> Result<Answer, ApiError> {
+    async fn answer(&self, head: &Head, parts: &::http::request::Parts, body: &Bytes) -> Result<Answer, ApiError> {
         if body.is_empty() {
             return Err(ApiError::bare(ErrorKind::Serialization));
         }
-        let operation = Operation::by_name(&head.operation).ok_or(ApiError::bare(ErrorKind::UnknownOperation))?;
         let now = self.inner.clock.now();
-        let caller = auth::authenticate(self, parts, &body, now)?;
-        let input = codec::decode(head.format, operation.input(), &body)?;
+        let (operation, caller) = match self.identify(head, parts, body, now) {
+            Ok(identified) => identified,
+            // The service parses first, so a body that it cannot read is the first thing it says.
+            Err(error) => return Err(codec::check_well_formed(head.format, body).err().unwrap_or(error)),
+        };
+        let input = codec::decode(head.format, operation.input(), body)?;
         validate::validate(operation, &input)?;
         let region = caller.region.unwrap_or_else(|| self.inner.config.region.clone());
         let call = Call { operation, account: self.inner.account.clone(), region, principal: caller.access_key, now };
         auth::authorize(self, &call, &input)?;
         actions::perform(self, &call, input).await
+    }
+
+    /// What is asked for, and by whom.
+    fn identify(
+        &self,
+        head: &Head,
+        parts: &::http::request::Parts,
+        body: &Bytes,
+        now: UnixMillis,
+    ) -> Result<(Operation, Caller), ApiError> {
+        let operation = Operation::by_name(&head.operation).ok_or(ApiError::bare(ErrorKind::UnknownOperation))?;
+        Ok((operation, auth::authenticate(self, parts, body, now)?))
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -82,6 +82,8 @@ kinds! {
     ExpiredToken = "ExpiredTokenException", 400;
     /// The body is larger than any legal request.
     RequestEntityTooLarge = "RequestEntityTooLargeException", 413;
+    /// The body stopped coming; a retry may help.
+    RequestTimeout = "RequestTimeoutException", 408;
     /// The node cannot serve now; a retry may help.
     ServiceUnavailable = "ServiceUnavailableException", 503;
 }
