@@ -57,6 +57,16 @@ pub struct Timing {
     pub takeover_stagger: Duration,
 }
 
+/// How much longer than a heartbeat takes to come a replica that was opened waits for one.
+const GREETING_GRACE: Duration = Duration::from_millis(200);
+
+impl Timing {
+    /// A leader that lives has spoken to a replica this long after that was opened.
+    pub(crate) fn greeting(&self) -> Duration {
+        self.heartbeat_interval + GREETING_GRACE
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Timing {

@@ -23,9 +23,6 @@ use crate::groups::NodeParts;
 use crate::hand_over;
 use crate::transport::PeerEvent;
 
-/// How much longer than a heartbeat takes to come a replica that was opened waits for one before
-/// it helps to elect a leader.
-const GREETING_GRACE: Duration = Duration::from_millis(200);
 /// How long a replica without history waits for the first member to initialise the group.
 const INITIALISE_STAGGER: Duration = Duration::from_secs(2);
 
@@ -121,8 +118,7 @@ async fn find_leader(group: Weak<Inner>) {
     let mut status = inner.status.subscribe();
     let greeted = status.wait_for(|status| status.leader.is_some());
     let alone = inner.raft().voter_ids().eq([inner.node.id.0]);
-    let greeting = inner.node.options.timing.heartbeat_interval + GREETING_GRACE;
-    let patience = if alone { Duration::ZERO } else { greeting };
+    let patience = if alone { Duration::ZERO } else { inner.node.options.timing.greeting() };
     let heard = tokio::time::timeout(patience, greeted).await.is_ok();
     if !heard {
         campaign_in_turn(&inner, None).await;

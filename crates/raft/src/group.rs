@@ -23,6 +23,7 @@ use crate::groups::NodeParts;
 use crate::membership::{self, MembershipError};
 use crate::read::{self, Page, ReadBarrierError, ReadError};
 use crate::repair::{Damaged, Need, Repairer};
+use crate::standing::Standing;
 use crate::transport::{AppendResult, Reply, Request};
 use crate::{GroupOptions, GroupStatus, Payload, Proposal, ProposeError, failover, fence, hand_over};
 
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) status: watch::Sender<GroupStatus>,
     /// The newest term whose leader has spoken since this replica was opened.
     pub(crate) heard_term: watch::Sender<u64>,
+    pub(crate) standing: Standing,
     /// Somebody campaigned who has less than this replica.
     pub(crate) called: Notify,
     /// A task campaigns for this replica.
@@ -81,6 +83,7 @@ impl Group {
             applier,
             status: watch::Sender::new(GroupStatus { fenced, ..GroupStatus::default() }),
             heard_term: watch::Sender::new(0),
+            standing: Standing::new(),
             called: Notify::new(),
             campaigning: AtomicBool::new(false),
             orphaned_looks: AtomicU64::new(0),
@@ -112,6 +115,26 @@ impl Group {
     /// Index of the last applied entry; moves after every apply.
     pub fn applied(&self) -> watch::Receiver<u64> {
         self.0.applier.applied()
+    }
+
+    /// How many entries that the living leader said are committed are not applied here; nothing if
+    /// this replica cannot tell, because it knows no such leader or is fenced.
+    pub fn entries_behind(&self) -> Option<u64> {
+        let inner = &self.0;
+        let status = inner.status.borrow();
+        let leads = status.leading.then_some(0);
+        let leader = status.leader.filter(|leader| inner.node.peers.is_up(*leader) && !status.fenced);
+        leads.or_else(|| leader.and_then(|_| inner.standing.behind(status.term, inner.last_applied())))
+    }
+
+    /// Whether this replica votes and has not been close to its leader yet since it was opened.
+    pub fn is_catching_up(&self) -> bool {
+        let inner = &self.0;
+        let status = inner.status.borrow();
+        let greeting = inner.node.options.timing.greeting();
+        status.voters.contains(&inner.node.id)
+            && !status.leading
+            && inner.standing.is_catching_up(status.term, inner.last_applied(), greeting)
     }
 
     /// The group's log on this node. Only entries up to [`applied`](Self::applied) are committed.
@@ -277,6 +300,7 @@ impl Inner {
             return Err("an append in the name of its receiver".to_owned());
         }
         self.hear(append.vote.leader_id.term);
+        self.standing.hear(append.vote.leader_id.term, append.leader_commit);
         if append.entries.is_empty() {
             return Ok(());
         }
@@ -291,12 +315,13 @@ impl Inner {
         }
     }
 
-    /// Lowers the fence when the leader's word shows that everything is back.
+    /// After an append: looks where this replica stands, and lowers the fence when the leader's word shows that everything is back.
     pub(crate) fn observe_commit(&self, committed: Option<LogId>) {
+        let leader_term = self.status.borrow().term;
+        self.standing.look(leader_term, self.last_applied());
         if !self.lost_entries() {
             return;
         }
-        let leader_term = self.status.borrow().term;
         let last = self.log.state().last;
         if fence::may_lower(leader_term, committed, last) {
             self.log.lower_fence();

@@ -35,6 +35,7 @@ mod payload;
 mod propose;
 mod read;
 mod repair;
+mod standing;
 mod status;
 mod transport;
 

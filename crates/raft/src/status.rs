@@ -25,8 +25,6 @@ pub struct GroupStatus {
     /// Whether this replica lost acknowledged bytes, or needs an entry that is damaged here, and has
     /// not been given them back yet.
     pub fenced: bool,
-    /// Whether this replica is a learner or voter that knows a leader.
-    pub caught_up: bool,
 }
 
 impl GroupStatus {
@@ -49,7 +47,6 @@ impl GroupStatus {
             voters: members.voter_ids().map(NodeId).collect(),
             learners: members.learner_ids().map(NodeId).collect(),
             fenced,
-            caught_up: leader.is_some() && !fenced,
         }
     }
 }

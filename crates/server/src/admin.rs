@@ -1,8 +1,9 @@
 //! The admin port: is the process alive, can the node serve, and how is it doing.
 //!
 //! `/livez` asks nothing but that the process answers. `/readyz` is about this node alone: joined,
-//! its replicas open and whole, its disk in order, not on its way out. The cluster's health is a
-//! metric and never a condition, or one lost node would take all others out of service.
+//! its replicas open, whole and, since they were opened, once close to their leaders, its disk in
+//! order, not on its way out. The cluster's health is a metric and never a condition, or one lost
+//! node would take all others out of service.
 
 use std::sync::Arc;
 
@@ -60,10 +61,15 @@ impl Checks {
             return Err(format!("{closed} of {} replicas are not open yet{}", wanted.len(), self.damage()));
         }
         let groups = wanted.iter().filter_map(|spec| self.groups.get(spec.group));
-        let fenced = groups.filter(|group| group.status().borrow().fenced).count();
+        let groups: Vec<_> = groups.collect();
+        let fenced = groups.iter().filter(|group| group.status().borrow().fenced).count();
         if fenced > 0 {
             let why = "they lost acknowledged bytes and wait for their peers";
             return Err(format!("{fenced} replicas are fenced: {why}{}", self.damage()));
+        }
+        let behind = groups.iter().filter(|group| group.is_catching_up()).count();
+        if behind > 0 {
+            return Err(format!("{behind} replicas have not caught up with their leaders yet"));
         }
         Ok(())
     }

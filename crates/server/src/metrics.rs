@@ -130,6 +130,9 @@ impl Sources {
         gauge(to, "replicas", "Shard replicas on this node", None, observed.len() as i64)?;
         gauge(to, "replicas_leading", "Shard replicas that lead", None, count(|replica| replica.leading))?;
         gauge(to, "replicas_leaderless", "Shard replicas that know no leader", None, count(|r| r.leader.is_none()))?;
+        let behind = observed.keys().filter_map(|group| self.groups.get(*group)?.entries_behind()).max();
+        let help = "Committed entries that the replica furthest behind has yet to apply";
+        gauge(to, "replica_entries_behind", help, None, behind.unwrap_or(0) as i64)?;
         gauge(to, "groups_awake", "Raft groups whose timers run", None, self.groups.awake_count() as i64)?;
         gauge(to, "peers_up", "Other nodes that answer", None, self.groups.peers_up().borrow().len() as i64)?;
         let repairs = self.groups.repair_counts();

@@ -93,6 +93,9 @@ async fn bind(address: &str) -> Result<TcpListener, StartError> {
 /// How long leaders may take to be handed over when a node stops.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Catching up is told by nothing: how often it is looked for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Whether the controller's lead is handed over when a node ends.
 enum HandOver {
     Yes,
@@ -237,6 +240,7 @@ impl Node {
                 changed = membership.changed() => if changed.is_err() { return Err("the node stopped".to_owned()) },
                 changed = image.changed() => if changed.is_err() { return Err("the node stopped".to_owned()) },
                 changed = observed.changed() => if changed.is_err() { return Err("the node stopped".to_owned()) },
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }
     }

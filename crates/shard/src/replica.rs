@@ -206,8 +206,7 @@ impl Replica {
 
     /// Whether nothing can be committed that this replica has not heard of, as far as it can tell.
     pub(crate) fn knows_the_newest(&self) -> bool {
-        let status = self.status.borrow();
-        status.leading || status.caught_up
+        self.group.entries_behind() == Some(0)
     }
 
     pub(crate) fn peer_is_up(&self, peer: NodeId) -> bool {

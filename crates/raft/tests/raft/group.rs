@@ -161,6 +161,45 @@ async fn a_new_voter_starts_at_the_trim_point_and_lacks_nothing_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_follower_says_how_far_behind_it_is_and_whether_it_was_ever_close() {
+    let mut cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    put(&leader, "first").await;
+    let leader_id = leader.status().borrow().leader;
+    for group in &groups {
+        group.status().wait_for(|status| status.leader == leader_id).await.unwrap();
+    }
+    let away = (1..=3).find(|id| leader_id != Some(NodeId(*id))).unwrap();
+    drop(groups);
+    let parts = cluster.stop_without_checkpoint(away).await;
+    let mut last = 0;
+    for i in 0..200 {
+        last = put(&leader, &i.to_string()).await;
+    }
+    cluster.restart(away, parts).await;
+    let back = cluster.open(away, 1, &[1, 2, 3]).await;
+    back.status().wait_for(|status| !status.voters.is_empty()).await.unwrap();
+    assert!(back.is_catching_up(), "nobody has told it yet, or it is behind");
+    let caught_up = async {
+        while back.is_catching_up() || back.entries_behind() != Some(0) || *back.applied().borrow() < last {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), caught_up).await.expect("it catches up");
+    assert_eq!(leader.entries_behind(), Some(0));
+    drop(leader);
+    let leader_id = leader_id.unwrap();
+    cluster.kill(leader_id.0).await;
+    let unsure = async {
+        while back.status().borrow().leader == Some(leader_id) && back.entries_behind().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), unsure).await.expect("a dead leader vouches for nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn leadership_moves_where_it_is_sent() {
     let cluster = Cluster::start(3).await;
     let groups = cluster.open_all(1, &[1, 2, 3]).await;

@@ -269,6 +269,7 @@ async fn replicas_that_cannot_apply_stand_back_until_a_peer_returns() {
     for group in &opened {
         assert!(group.read_barrier().await.is_err());
         assert!(!group.status().borrow().leading);
+        assert_eq!(group.entries_behind(), None);
     }
     cluster.restart(1, healthy).await;
     let first = cluster.open(1, 1, &ALL).await;

@@ -226,7 +226,16 @@ impl Cluster {
 
     /// Starts a node that knows no other until it is introduced.
     pub(crate) async fn restart_alone(&mut self, id: u64, parts: (tempfile::TempDir, Arc<MemoryStore>)) {
-        let listener = TcpListener::bind(&self.addresses[id as usize - 1]).await.unwrap();
+        // The tasks of a node that was killed may hold its socket for a moment.
+        let bound = async {
+            loop {
+                match TcpListener::bind(&self.addresses[id as usize - 1]).await {
+                    Ok(listener) => return listener,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        let listener = tokio::time::timeout(Duration::from_secs(10), bound).await.expect("its address is free");
         self.nodes[id as usize - 1] = Some(Node::start(id, listener, parts.0, parts.1).await);
     }
 }
