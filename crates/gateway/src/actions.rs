@@ -33,6 +33,7 @@ use crate::call::Call;
 
 /// Carries out a request that has passed every check of its form.
 pub(crate) async fn perform(gateway: &Gateway, call: &Call, input: Struct) -> Result<Answer, ApiError> {
+    gateway.limits().admit_call(call, &input)?;
     match call.operation.name() {
         "PutRecord" => put_record::handle(gateway, call, input).await,
         "PutRecords" => put_records::handle(gateway, call, input).await,

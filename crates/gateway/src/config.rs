@@ -9,11 +9,18 @@ pub struct GatewayConfig {
     pub account: String,
     /// Whether requests have to be signed. Default [`Auth::Off`].
     pub auth: Auth,
+    /// How often control operations may be called. Default [`AccountLimits::Unlimited`].
+    pub account_limits: AccountLimits,
 }
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        GatewayConfig { region: "us-east-1".to_owned(), account: "000000000000".to_owned(), auth: Auth::Off }
+        GatewayConfig {
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            auth: Auth::Off,
+            account_limits: AccountLimits::Unlimited,
+        }
     }
 }
 
@@ -27,4 +34,14 @@ pub enum Auth {
     /// Signatures are read for their region only. For development.
     #[default]
     Off,
+}
+
+/// How often control operations may be called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccountLimits {
+    /// As often as the cluster can.
+    #[default]
+    Unlimited,
+    /// As often as the service allows, counted by each node.
+    Kinesis,
 }

@@ -65,7 +65,7 @@ impl Gateway {
         let GatewayParts { client, catalog, clock, seed, config } = parts;
         let account = config.account.as_str().into();
         let (ids, producers) = (RequestIds::seeded(seed), Producers::new(client.clone()));
-        let (limits, metrics, bodies) = (Limits::default(), Metrics::default(), BodyRoom::new());
+        let (limits, metrics, bodies) = (Limits::new(config.account_limits), Metrics::default(), BodyRoom::new());
         let inner = Inner { client, catalog, clock, ids, producers, limits, bodies, metrics, account, config };
         Gateway { inner: Arc::new(inner) }
     }

@@ -35,6 +35,6 @@ mod settings;
 mod subscription;
 mod target;
 
-pub use config::{Auth, GatewayConfig};
+pub use config::{AccountLimits, Auth, GatewayConfig};
 pub use gateway::{Gateway, GatewayParts};
 pub use metrics::{FollowerState, Metrics, ShardCounts, ShardKey};

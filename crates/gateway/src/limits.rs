@@ -1,22 +1,26 @@
-//! The rates that Kinesis allows a shard, for streams that want them.
+//! The rates that Kinesis allows a shard, for streams that want them, and its rates of control
+//! operations, for accounts that do.
 //!
 //! Counted by each node for the requests that it fronts: a program that talks to one node meets the
 //! service's own limits; one that spreads its requests over n nodes has up to n times as much.
 //! Holds: what is remembered has a bound.
 
 mod bucket;
+mod control;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use thalweg_catalog::{LimitsProfile, ShardLimits, Stream};
-use thalweg_kinesis::{ApiError, texts};
+use thalweg_kinesis::{ApiError, Struct, texts};
 use thalweg_types::{Record, ShardId, StreamId};
 use tokio::time::Instant;
 
+use crate::AccountLimits;
 use crate::call::Call;
 use bucket::Bucket;
+use control::ControlRates;
 
 /// Shards whose use is remembered; beyond it those that rest are forgotten.
 const SHARDS_REMEMBERED: usize = 50_000;
@@ -75,13 +79,24 @@ impl Usage {
     }
 }
 
-/// The use of all shards that this node fronts.
-#[derive(Default)]
+/// The use of all shards that this node fronts, and its recent calls.
 pub(crate) struct Limits {
+    control: Option<ControlRates>,
     shards: Mutex<HashMap<(StreamId, ShardId), Usage>>,
 }
 
 impl Limits {
+    /// With the service's rates of control operations, or without.
+    pub(crate) fn new(account: AccountLimits) -> Limits {
+        let control = (account == AccountLimits::Kinesis).then(ControlRates::default);
+        Limits { control, shards: Mutex::default() }
+    }
+
+    /// Whether an operation may be called now.
+    pub(crate) fn admit_call(&self, call: &Call, input: &Struct) -> Result<(), ApiError> {
+        self.control.as_ref().map_or(Ok(()), |rates| rates.admit(call, input, Instant::now()))
+    }
+
     /// Whether a record may be written now.
     pub(crate) fn admit_write(&self, call: &Call, stream: &Stream, record: &Record) -> Result<(), ApiError> {
         let Some(rates) = rates(&stream.settings.limits) else { return Ok(()) };

@@ -1,10 +1,12 @@
 //! What PutRecord and PutRecords share: checking a record, placing it, telling of its number.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use thalweg_catalog::{Distribution, Stream};
 use thalweg_client::{ProduceError, RecordPosition};
-use thalweg_kinesis::{ApiError, ErrorKind, Struct, texts};
-use thalweg_types::{HashKey, Record};
+use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
+use thalweg_types::{HashKey, Record, ShardId};
 
 use crate::Gateway;
 use crate::call::Call;
@@ -32,28 +34,31 @@ impl Place {
     }
 }
 
-/// A checked record with the hash key by which it is placed.
-pub(crate) fn record(gateway: &Gateway, stream: &Stream, input: &Struct, place: Place) -> Result<Record, ApiError> {
-    let data = input.blob("Data").cloned().unwrap_or_default();
+/// A checked record with the hash key by which it is placed. Data and key are taken out of the input.
+pub(crate) fn record(gateway: &Gateway, stream: &Stream, input: &mut Struct, place: Place) -> Result<Record, ApiError> {
+    let data = match input.take("Data") {
+        Some(Value::Blob(data)) => data,
+        _ => Bytes::new(),
+    };
     let explicit = input.text("ExplicitHashKey").map(hash_key).transpose()?;
-    let key = partition_key(stream, input, place)?;
-    check_size(stream, &data, key, place)?;
+    let partition_key = partition_key(stream, input, place)?;
+    check_size(stream, &data, &partition_key, place)?;
     let explicit_hash_key = match stream.settings.distribution {
         Distribution::UserPartitionKey => explicit,
         Distribution::Auto => Some(HashKey(gateway.ids().hash_key())),
     };
-    Ok(Record { partition_key: key.to_owned(), explicit_hash_key, data })
+    Ok(Record { partition_key, explicit_hash_key, data })
 }
 
 /// The key, which only a stream that places records itself can do without.
-fn partition_key<'i>(stream: &Stream, input: &'i Struct, place: Place) -> Result<&'i str, ApiError> {
-    match input.text("PartitionKey") {
-        Some(NO_PARTITION_KEY) => {
+fn partition_key(stream: &Stream, input: &mut Struct, place: Place) -> Result<String, ApiError> {
+    match input.take("PartitionKey") {
+        Some(Value::Text(key)) if key == NO_PARTITION_KEY => {
             Err(ApiError::new(ErrorKind::InvalidArgument, "A partition key cannot be a single NUL character."))
         }
-        Some(key) => Ok(key),
-        None if stream.settings.distribution == Distribution::Auto => Ok(NO_PARTITION_KEY),
-        None => Err(member_missing(&place.member("partitionKey"))),
+        Some(Value::Text(key)) => Ok(key),
+        _ if stream.settings.distribution == Distribution::Auto => Ok(NO_PARTITION_KEY.to_owned()),
+        _ => Err(member_missing(&place.member("partitionKey"))),
     }
 }
 
@@ -107,12 +112,20 @@ pub(crate) fn admit(gateway: &Gateway, call: &Call, stream: &Stream, record: &Re
     })
 }
 
-/// Counts a record that was written.
-pub(crate) fn count(gateway: &Gateway, stream: &Stream, position: RecordPosition, bytes: usize) {
-    gateway.counts().count(&stream.name, position.shard, |counts| {
-        counts.incoming_bytes += bytes as u64;
-        counts.incoming_records += 1;
-    });
+/// Counts the records of a request that were written, with their bytes: once for each shard.
+pub(crate) fn count(gateway: &Gateway, stream: &Stream, written: impl IntoIterator<Item = (RecordPosition, usize)>) {
+    let mut shards: BTreeMap<ShardId, (u64, u64)> = BTreeMap::new();
+    for (position, bytes) in written {
+        let (all_records, all_bytes) = shards.entry(position.shard).or_default();
+        *all_records += 1;
+        *all_bytes += bytes as u64;
+    }
+    for (shard, (records, bytes)) in shards {
+        gateway.counts().count(&stream.name, shard, |counts| {
+            counts.incoming_records += records;
+            counts.incoming_bytes += bytes;
+        });
+    }
 }
 
 /// Why a record was not written, or perhaps written.

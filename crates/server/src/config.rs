@@ -42,6 +42,9 @@ pub struct Config {
     pub region: String,
     /// The account in all Kinesis names: 12 digits. Default `000000000000`.
     pub account: String,
+    /// How often Kinesis control operations may be called: `unlimited`, or `kinesis` for the service's
+    /// own rates. Limits of shards are settings of their streams. Default `unlimited`.
+    pub account_limits: LimitsMode,
     /// Certificate and key with which the public port also answers TLS. Default: no TLS.
     pub tls: Option<TlsFiles>,
     /// How long a node may be out of contact before its replicas are rebuilt elsewhere. Default
@@ -74,6 +77,17 @@ pub enum AuthMode {
     Off,
 }
 
+/// How often Kinesis control operations may be called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitsMode {
+    /// As often as the cluster can.
+    #[default]
+    Unlimited,
+    /// As often as the service allows.
+    Kinesis,
+}
+
 impl Default for Config {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
@@ -90,6 +104,7 @@ impl Default for Config {
             auth: AuthMode::Off,
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
+            account_limits: LimitsMode::Unlimited,
             tls: None,
             node_dead_after: Duration::from_secs(300),
             retention_interval: Duration::from_secs(60),

@@ -3,15 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use thalweg_catalog::Catalog;
 use thalweg_client::{Client, Options};
-use thalweg_controller::{ControllerHandle, Image};
-use thalweg_gateway::{Auth, Gateway, GatewayConfig, GatewayParts};
+use thalweg_controller::ControllerHandle;
+use thalweg_gateway::{AccountLimits, Auth, Gateway, GatewayConfig, GatewayParts};
 use thalweg_types::Clock;
-use tokio::sync::watch;
 
 use crate::Config;
-use crate::config::AuthMode;
+use crate::config::{AuthMode, LimitsMode};
 
 /// The front of the node that listens for clients on `public`.
 pub(crate) fn gateway(
@@ -29,9 +27,19 @@ pub(crate) fn gateway(
         AuthMode::Optional => Auth::Optional,
         AuthMode::Off => Auth::Off,
     };
+    let account_limits = match config.account_limits {
+        LimitsMode::Unlimited => AccountLimits::Unlimited,
+        LimitsMode::Kinesis => AccountLimits::Kinesis,
+    };
     let (region, account) = (config.region.clone(), config.account.clone());
-    let catalog = catalogs(controller.image());
-    Gateway::new(GatewayParts { client, catalog, clock, seed, config: GatewayConfig { region, account, auth } })
+    let catalog = controller.catalog();
+    Gateway::new(GatewayParts {
+        client,
+        catalog,
+        clock,
+        seed,
+        config: GatewayConfig { region, account, auth, account_limits },
+    })
 }
 
 /// Where this node reaches itself: an address that listens everywhere is also on loopback.
@@ -42,24 +50,4 @@ fn loopback_of(listened: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listened.port())
-}
-
-/// The catalogs of the images that come, as long as anyone looks at them.
-fn catalogs(mut images: watch::Receiver<Arc<Image>>) -> watch::Receiver<Arc<Catalog>> {
-    let (sender, catalogs) = watch::channel(images.borrow_and_update().catalog.clone());
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                changed = images.changed() => if changed.is_err() { return },
-                () = sender.closed() => return,
-            }
-            let newest = images.borrow_and_update().catalog.clone();
-            sender.send_if_modified(|known| {
-                let newer = known.revision() != newest.revision();
-                *known = newest;
-                newer
-            });
-        }
-    });
-    catalogs
 }

@@ -27,6 +27,6 @@ mod public;
 mod tls;
 mod wiring;
 
-pub use config::{AuthMode, Config, ConfigError, Overrides};
+pub use config::{AuthMode, Config, ConfigError, LimitsMode, Overrides};
 pub use node::{Listeners, Node, StartError};
 pub use tls::{SelfSigned, TlsFiles};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use thalweg_catalog::{Catalog, Durability, desired_replicas};
+use thalweg_catalog::{Catalog, Durability, WriteRate, desired_replicas};
 use thalweg_controller::{Image, ReplicaReport, Reports};
 use thalweg_raft::Groups;
 use thalweg_shard::{Observations, ReplicaObservation, ReplicaSpec, ShardHost};
@@ -87,5 +87,10 @@ fn to_report(seen: &ReplicaObservation) -> ReplicaReport {
         ready: seen.ready,
         sealed_at: seen.sealed_at,
         expired: seen.expired,
+        write: seen.write.map(to_rate),
     }
+}
+
+fn to_rate(rate: thalweg_shard::WriteRate) -> WriteRate {
+    WriteRate { bytes_per_s: rate.bytes_per_s, records_per_s: rate.records_per_s }
 }

@@ -8,12 +8,12 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::{Gateway, put, target};
 
-pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Result<Answer, ApiError> {
+pub(crate) async fn handle(gateway: &Gateway, call: &Call, mut input: Struct) -> Result<Answer, ApiError> {
     let stream = target::serving_stream(gateway, call, &input)?;
     if let Some(number) = input.text("SequenceNumberForOrdering") {
         check_ordering(call, &stream, number)?;
     }
-    let record = put::record(gateway, &stream, &input, put::Place::Only)?;
+    let record = put::record(gateway, &stream, &mut input, put::Place::Only)?;
     call.end_dry_run(input.flag("DryRun"))?;
     put::admit(gateway, call, &stream, &record)?;
     let bytes = record.counted_bytes();
@@ -23,7 +23,7 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Res
         Err(error) => Err(error),
     };
     let position = position.map_err(|error| put::failed(call, &stream, &error))?;
-    put::count(gateway, &stream, position, bytes);
+    put::count(gateway, &stream, [(position, bytes)]);
     Ok(put::written(position).with_some("EncryptionType", put::encryption_type(&stream)).into())
 }
 

@@ -1,9 +1,9 @@
 //! PutRecords: results in the order of the request, failures only where they are real.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use thalweg_catalog::Stream;
-use thalweg_client::{Delivery, ProduceError, Producer};
+use thalweg_client::RecordPosition;
 use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
 use thalweg_types::Record;
 
@@ -14,39 +14,30 @@ use crate::{Gateway, put, target};
 /// Data and partition keys of all records of a request.
 const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
 
-pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Result<Answer, ApiError> {
+pub(crate) async fn handle(gateway: &Gateway, call: &Call, mut input: Struct) -> Result<Answer, ApiError> {
     let stream = target::serving_stream(gateway, call, &input)?;
-    let records = records(gateway, &stream, &input)?;
+    let records = records(gateway, &stream, &mut input)?;
     call.end_dry_run(input.flag("DryRun"))?;
-    drop(input);
-    let producer = gateway.producers().of(&stream);
-    let mut sent = Vec::with_capacity(records.len());
-    for record in records {
-        sent.push(send(gateway, call, &stream, &producer, record).await);
-    }
-    let mut failed = 0i64;
-    let mut results = Vec::with_capacity(sent.len());
-    for outcome in sent {
-        results.push(Value::Struct(match settled(gateway, call, &stream, outcome).await {
-            Ok(written) => written,
-            Err(error) => {
-                failed += 1;
-                entry_of(&error)
-            }
-        }));
-    }
-    let output = Struct::new().with("FailedRecordCount", failed).with("Records", results);
+    let outcomes = written(gateway, call, &stream, records).await;
+    let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count() as i64;
+    let results = outcomes.into_iter().map(|outcome| match outcome {
+        Ok(position) => put::written(position),
+        Err(error) => entry_of(&error),
+    });
+    let output = Struct::new().with("FailedRecordCount", failed).with("Records", results.collect::<Value>());
     Ok(output.with_some("EncryptionType", put::encryption_type(&stream)).into())
 }
 
-fn records(gateway: &Gateway, stream: &Stream, input: &Struct) -> Result<Vec<Record>, ApiError> {
-    let entries = input.list("Records").iter().filter_map(|entry| match entry {
+/// The records of a request, taken out of it.
+fn records(gateway: &Gateway, stream: &Stream, input: &mut Struct) -> Result<Vec<Record>, ApiError> {
+    let Some(Value::List(entries)) = input.take("Records") else { return Ok(Vec::new()) };
+    let entries = entries.into_iter().filter_map(|entry| match entry {
         Value::Struct(entry) => Some(entry),
         _ => None,
     });
     let records: Vec<Record> = entries
         .enumerate()
-        .map(|(at, entry)| put::record(gateway, stream, entry, put::Place::Entry(at + 1)))
+        .map(|(at, mut entry)| put::record(gateway, stream, &mut entry, put::Place::Entry(at + 1)))
         .collect::<Result<_, _>>()?;
     match records.iter().map(Record::counted_bytes).sum::<usize>() {
         bytes if bytes > REQUEST_BYTES_MAX => {
@@ -56,38 +47,37 @@ fn records(gateway: &Gateway, stream: &Stream, input: &Struct) -> Result<Vec<Rec
     }
 }
 
-/// A record that is under way, or why it never was.
-type Sent = Result<OnItsWay, NotSent>;
-
-struct OnItsWay {
-    delivery: Delivery,
-    bytes: usize,
-}
-
-enum NotSent {
-    Throttled(ApiError),
-    Refused(ProduceError),
-}
-
-async fn send(gateway: &Gateway, call: &Call, stream: &Stream, producer: &Arc<Producer>, record: Record) -> Sent {
-    put::admit(gateway, call, stream, &record).map_err(NotSent::Throttled)?;
-    let bytes = record.counted_bytes();
-    let delivery = producer.send(record).await.map_err(NotSent::Refused)?;
-    Ok(OnItsWay { delivery, bytes })
-}
-
-async fn settled(gateway: &Gateway, call: &Call, stream: &Stream, sent: Sent) -> Result<Struct, ApiError> {
-    match sent {
-        Ok(OnItsWay { delivery, bytes }) => match delivery.await {
-            Ok(position) => {
-                put::count(gateway, stream, position, bytes);
-                Ok(put::written(position))
-            }
-            Err(error) => Err(put::failed(call, stream, &error)),
-        },
-        Err(NotSent::Throttled(error)) => Err(error),
-        Err(NotSent::Refused(error)) => Err(put::failed(call, stream, &error)),
-    }
+/// Writes what the stream's limits let in; tells what became of each record, in their order.
+async fn written(
+    gateway: &Gateway,
+    call: &Call,
+    stream: &Stream,
+    records: Vec<Record>,
+) -> Vec<Result<RecordPosition, ApiError>> {
+    let bytes: Vec<usize> = records.iter().map(Record::counted_bytes).collect();
+    let mut throttled = BTreeMap::new();
+    let admitted = records.into_iter().enumerate().filter_map(|(place, record)| {
+        let refusal = put::admit(gateway, call, stream, &record).err();
+        refusal.map_or(Some(record), |refusal| {
+            throttled.insert(place, refusal);
+            None
+        })
+    });
+    let admitted: Vec<Record> = admitted.collect();
+    let count = admitted.len();
+    let delivered = match gateway.producers().of(stream).send_all(admitted).await {
+        Ok(deliveries) => deliveries.await,
+        Err(error) => vec![Err(error); count],
+    };
+    let mut delivered = delivered.into_iter();
+    let outcomes = (0..bytes.len()).filter_map(|place| match throttled.remove(&place) {
+        Some(refusal) => Some(Err(refusal)),
+        None => delivered.next().map(|outcome| outcome.map_err(|error| put::failed(call, stream, &error))),
+    });
+    let outcomes: Vec<_> = outcomes.collect();
+    let written = outcomes.iter().zip(bytes).filter_map(|(outcome, bytes)| Some((*outcome.as_ref().ok()?, bytes)));
+    put::count(gateway, stream, written);
+    outcomes
 }
 
 /// The service knows two codes here, and says nothing of the inside of a failure.

@@ -19,6 +19,10 @@ Every setting is a key of the file in TOML and an environment variable, for exam
 file. Settings without a flag (unit, default, bound):
   advertise_public    host:port that clients are told, when it differs from the one listened on
   advertise_peer      host:port that other nodes are told, when it differs
+  auth                whether Kinesis requests have to be signed: off (default), optional, required
+  region, account     of Kinesis requests that name none: us-east-1, 000000000000
+  account_limits      rates of Kinesis control operations: unlimited (default), kinesis
+  tls.certificate, tls.key  PEM files with which the public port answers TLS too; default none
   retention_interval  how often expired records are looked for: 60s, at least 1s
   cache_bytes         recent records kept in memory: 134217728 (128 MiB)
   reserve_bytes       disk that appends leave free: 268435456 (256 MiB)
