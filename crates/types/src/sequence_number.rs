@@ -109,10 +109,36 @@ impl FromStr for SequenceNumber {
     }
 }
 
+/// Digits of every number: 2 << 184 has as many as 3 << 184.
+const DIGITS: usize = 56;
+/// Digits that one machine word holds.
+const WORD_DIGITS: usize = 19;
+
+/// Every answer of the Kinesis front spells a number a record, so this divides machine words and
+/// not, as the general way does, 256-bit numbers.
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        let (high, low) = self.0.into_words();
+        let mut words = [high as u64, (low >> 64) as u64, low as u64];
+        let mut digits = [b'0'; DIGITS];
+        for chunk in digits.rchunks_mut(WORD_DIGITS) {
+            let mut rest = divide(&mut words, 10u64.pow(WORD_DIGITS as u32));
+            for digit in chunk.iter_mut().rev() {
+                *digit += (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+        f.pad(std::str::from_utf8(&digits).expect("digits are ASCII"))
     }
+}
+
+/// Divides a number, its highest word first, and returns the remainder.
+fn divide(words: &mut [u64; 3], divisor: u64) -> u64 {
+    words.iter_mut().fold(0, |rest, word| {
+        let part = u128::from(rest) << 64 | u128::from(*word);
+        *word = (part / u128::from(divisor)) as u64;
+        (part % u128::from(divisor)) as u64
+    })
 }
 
 impl fmt::Debug for SequenceNumber {
@@ -154,6 +180,7 @@ mod tests {
             prop_assert_eq!((number.created_secs(), number.record_secs()), (created, at));
             prop_assert_eq!((number.raft_index(), number.record(), number.shard()), (index, record, ShardId(shard)));
             prop_assert_eq!(number.to_string().parse(), Ok(number));
+            prop_assert_eq!(number.to_string(), number.0.to_string());
         }
 
         #[test]
