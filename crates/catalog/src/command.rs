@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_types::limits::{RECORD_BYTES_DEFAULT_MAX, REPLICATION_DEFAULT, RETENTION_HOURS_MIN};
 use thalweg_types::{HashKey, NodeId, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
 
+use crate::on_demand::Why;
 use crate::{
     AccessKey, AccountPatch, ConsumerPatch, ConsumerRef, Durability, NodeChange, NodeRegistration, ReshardId, Rules,
     StreamPatch, StreamSettings,
@@ -354,4 +355,6 @@ pub enum ReshardCause {
     Requested,
     /// A step of the stream's scaling: others may run beside it.
     Scaling,
+    /// The cluster, by the traffic of an on-demand stream: others may run beside it.
+    OnDemand(Why),
 }

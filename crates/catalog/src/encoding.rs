@@ -6,7 +6,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalog, Command, Operation, Outcome};
+use crate::{Catalog, Command, EventLog, EventPage, Operation, Outcome};
 
 /// Format of [`Catalog::encode`].
 const FORMAT: u32 = 1;
@@ -34,11 +34,15 @@ pub enum DecodeError {
 struct StoredRef<'c> {
     format: u32,
     catalog: &'c Catalog,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<&'c EventLog>,
 }
 
 #[derive(Deserialize)]
 struct Stored {
     catalog: Catalog,
+    #[serde(default)]
+    events: EventLog,
 }
 
 #[derive(Deserialize)]
@@ -47,18 +51,40 @@ struct Format {
 }
 
 impl Catalog {
-    /// The bytes of a snapshot or image.
+    /// The bytes of an image.
     pub fn encode(&self) -> Vec<u8> {
-        to_bytes(&StoredRef { format: FORMAT, catalog: self })
+        to_bytes(&StoredRef { format: FORMAT, catalog: self, events: None })
+    }
+
+    /// The bytes of a snapshot: the catalog and the events beside it.
+    pub fn encode_with(&self, events: &EventLog) -> Vec<u8> {
+        to_bytes(&StoredRef { format: FORMAT, catalog: self, events: Some(events) })
     }
 
     /// Reads what [`Catalog::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Catalog, DecodeError> {
+        Catalog::decode_with(bytes).map(|(catalog, _)| catalog)
+    }
+
+    /// Reads what [`Catalog::encode_with`] wrote; without events in it, the log begins afresh.
+    pub fn decode_with(bytes: &[u8]) -> Result<(Catalog, EventLog), DecodeError> {
         let Format { format } = from_bytes("catalog", bytes)?;
         if format != FORMAT {
             return Err(DecodeError::Format { found: format });
         }
-        from_bytes("catalog", bytes).map(|Stored { catalog }| catalog)
+        from_bytes("catalog", bytes).map(|Stored { catalog, events }| (catalog, events))
+    }
+}
+
+impl EventPage {
+    /// The bytes in which it travels between nodes.
+    pub fn encode(&self) -> Vec<u8> {
+        to_bytes(self)
+    }
+
+    /// Reads what [`EventPage::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<EventPage, DecodeError> {
+        from_bytes("page of events", bytes)
     }
 }
 

@@ -10,7 +10,7 @@
 //!  user's Operation ─┐
 //!                    ├─► pure planners ──► Command ──► Raft ──► Catalog::apply ──► image, revision n
 //!  controller loops ─┘   placement, repair,                                         │
-//!  (observations)        reshard, scale, create              Stream::shard_for  ◄───┤ routing
+//!  (observations)        reshard, scale, on_demand, create   Stream::shard_for  ◄───┤ routing
 //!                                                            Stream::list_shards ◄──┤ listing
 //!                                                            desired_replicas  ◄────┘ what a node runs
 //! ```
@@ -19,7 +19,8 @@
 //! reused; a child's sequence numbers lie above its parents'.
 //!
 //! Read in this order: [`Command`], [`Catalog`], [`Stream`], [`Shard`], then the planners;
-//! [`settings`], [`fan_out`], [`access`] and [`account`] for what is not about shards.
+//! [`settings`], [`fan_out`], [`access`] and [`account`] for what is not about shards; [`events`] for
+//! what people are told of all this.
 
 pub mod access;
 pub mod account;
@@ -29,6 +30,7 @@ mod command;
 pub mod create;
 pub mod desired;
 mod encoding;
+pub mod events;
 pub mod fan_out;
 mod invariants;
 mod limits_profile;
@@ -36,8 +38,10 @@ mod lineage;
 mod metric;
 mod node;
 mod observed;
+pub mod on_demand;
 mod operation;
 pub mod placement;
+mod rate;
 mod refusal;
 pub mod repair;
 pub mod reshard;
@@ -55,6 +59,7 @@ pub use catalog::{Catalog, Cluster};
 pub use command::{Command, NewStream, ReshardCause, ReshardKind, RetentionChange};
 pub use desired::{ReplicaSpec, desired_replicas};
 pub use encoding::{DecodeError, decode_outcome, encode_outcome};
+pub use events::{Event, EventKind, EventLog, EventPage};
 pub use fan_out::{ConsumerPatch, ConsumerRef, FanOutConsumer};
 pub use invariants::Broken;
 pub use limits_profile::{LimitsProfile, ShardLimits};
@@ -63,6 +68,7 @@ pub use metric::{ShardMetric, ShardMetricError};
 pub use node::{Node, NodeChange, NodeRegistration, NodeState};
 pub use observed::{Observations, Observed, Step};
 pub use operation::Operation;
+pub use rate::WriteRate;
 pub use refusal::{NodesProblem, Refusal, RefusalKind};
 pub use reshard::{Reshard, ReshardId, ReshardPhase};
 pub use settings::{Distribution, Edit, Rules, StreamMode, StreamPatch, StreamSettings};

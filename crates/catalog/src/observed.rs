@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thalweg_types::{GroupId, NodeId, SequenceNumber};
 
-use crate::Command;
+use crate::{Command, WriteRate};
 
 /// What is known of one group right now; the facts outlive no controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Observed {
     pub ready: bool,
     /// The highest sequence number the shard can hold, once its seal is committed.
     pub sealed_at: Option<SequenceNumber>,
+    /// What its leader measures of writes, once it has.
+    pub write: Option<WriteRate>,
 }
 
 impl Observed {

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use thalweg_types::limits::SHARDS_PER_STREAM_MAX;
 use thalweg_types::{GroupId, HashKey, HashRange, NodeId, SequenceNumber, ShardId, StreamName, UnixMillis};
 
-use super::known_shard;
 use super::streams::whole_second;
+use super::{known_shard, wrong_status};
 use crate::{
-    Applied, Catalog, Outcome, Refusal, Reshard, ReshardCause, ReshardId, ReshardKind, ReshardPhase, Shard, ShardState,
-    Stream,
+    Applied, Catalog, Outcome, Refusal, Reshard, ReshardCause, ReshardId, ReshardKind, ReshardPhase, Scaling, Shard,
+    ShardState, Stream,
 };
 
 impl Catalog {
@@ -59,6 +59,9 @@ impl Catalog {
         kind: &ReshardKind,
         cause: ReshardCause,
     ) -> Result<&Arc<Stream>, Refusal> {
+        if let ReshardCause::OnDemand(_) = cause {
+            return self.on_demand_stream(name, kind);
+        }
         if cause == ReshardCause::Scaling {
             let stream = self.serving_stream(name)?;
             // Its limits were checked when the scaling began.
@@ -69,14 +72,32 @@ impl Catalog {
             };
         }
         let stream = self.active_stream(name)?;
-        if matches!(kind, ReshardKind::Split { .. }) {
-            let open = stream.shards.open_count() as u32;
-            if open >= SHARDS_PER_STREAM_MAX {
-                return Err(Refusal::ShardCount { given: open + 1 });
-            }
-            self.check_shard_limit(1)?;
-        }
+        self.check_room_to_split(stream, kind)?;
         Ok(stream)
+    }
+
+    /// The stream, if the cluster itself may reshard it: not while a scaling decides on its shards.
+    fn on_demand_stream(&self, name: &StreamName, kind: &ReshardKind) -> Result<&Arc<Stream>, Refusal> {
+        let stream = self.serving_stream(name)?;
+        if !stream.is_on_demand() {
+            return Err(wrong_status(stream, "on-demand"));
+        }
+        if let Some(Scaling { target, .. }) = stream.scaling {
+            return Err(Refusal::ScalingRuns { stream: name.clone(), target });
+        }
+        self.check_room_to_split(stream, kind)?;
+        Ok(stream)
+    }
+
+    fn check_room_to_split(&self, stream: &Stream, kind: &ReshardKind) -> Result<(), Refusal> {
+        if !matches!(kind, ReshardKind::Split { .. }) {
+            return Ok(());
+        }
+        let open = stream.shards.open_count() as u32;
+        if open >= SHARDS_PER_STREAM_MAX {
+            return Err(Refusal::ShardCount { given: open + 1 });
+        }
+        self.check_shard_limit(1)
     }
 
     pub(super) fn seal_parents(&mut self, id: ReshardId) -> Outcome {

@@ -6,6 +6,7 @@ mod histories;
 mod listing;
 mod moves;
 mod nodes;
+mod on_demand;
 mod placement;
 mod refusals;
 mod reshards;

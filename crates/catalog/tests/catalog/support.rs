@@ -73,6 +73,7 @@ pub(crate) fn all_ready(catalog: &Catalog) -> Observations {
         voters: shard.replicas.clone(),
         ready: true,
         sealed_at: Some(last_number(shard)),
+        write: None,
     };
     catalog.shards().map(|(_, shard)| (shard.group, observe(shard))).collect()
 }
