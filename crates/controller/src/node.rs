@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thalweg_catalog::Catalog;
+use thalweg_catalog::{Catalog, EventLog};
 use thalweg_raft::{Group, Groups};
 use thalweg_types::{Clock, NodeId, UnixMillis};
 use tokio::sync::watch;
@@ -33,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) seat: watch::Sender<Option<Group>>,
     /// The catalog as that replica has applied it.
     pub(crate) applied: watch::Sender<Arc<Catalog>>,
+    /// What happened so far, as that replica has applied it.
+    pub(crate) events: watch::Sender<Arc<EventLog>>,
     /// What nodes report, while this node leads.
     pub(crate) hub: Hub,
     pub(crate) stop: CancellationToken,

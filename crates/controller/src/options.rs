@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use thalweg_catalog::on_demand::Policy;
+
 /// Settings of one node's membership and of the control loops, should it lead them.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -17,6 +19,8 @@ pub struct Options {
     pub moves_max: usize,
     /// How long a mutation may take before its caller learns that the outcome is open. Default 10 s.
     pub mutation_timeout: Duration,
+    /// When shards of on-demand streams are split and merged.
+    pub on_demand: Policy,
 }
 
 /// What a node tells the cluster about itself each time it starts.
@@ -41,6 +45,7 @@ impl Options {
             node_dead_after: Duration::from_secs(300),
             moves_max: 8,
             mutation_timeout: Duration::from_secs(10),
+            on_demand: Policy::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use thalweg_catalog::WriteRate;
 use thalweg_proto::{convert, peer};
 use thalweg_types::{GroupId, NodeId, SequenceNumber};
 
@@ -25,6 +26,15 @@ pub struct ReplicaReport {
     pub sealed_at: Option<SequenceNumber>,
     /// The shard is closed and everything in it is past retention.
     pub expired: bool,
+    /// What is written to the shard in a second; only from the replica that leads, once measured.
+    pub write: Option<WriteRate>,
+}
+
+impl ReplicaReport {
+    /// The report without what changes with the traffic.
+    pub(crate) fn without_rates(&self) -> ReplicaReport {
+        ReplicaReport { write: None, ..self.clone() }
+    }
 }
 
 /// One line of a report on the wire; none says that the replica is gone.
@@ -42,6 +52,9 @@ pub(crate) fn to_wire(group: GroupId, report: Option<&ReplicaReport>) -> peer::R
         ready: report.ready,
         sealed_at: report.sealed_at.map_or_else(String::new, |at| at.to_string()),
         expired: report.expired,
+        write: report
+            .write
+            .map(|rate| peer::WriteRate { bytes_per_s: rate.bytes_per_s, records_per_s: rate.records_per_s }),
     }
 }
 
@@ -59,6 +72,7 @@ pub(crate) fn from_wire(line: &peer::ReplicaReport) -> (GroupId, Option<ReplicaR
         ready: line.ready,
         sealed_at: convert::sequence_number(&line.sealed_at).ok(),
         expired: line.expired,
+        write: line.write.map(|rate| WriteRate { bytes_per_s: rate.bytes_per_s, records_per_s: rate.records_per_s }),
     };
     (group, Some(report))
 }
@@ -88,6 +102,7 @@ mod tests {
             ready: true,
             sealed_at: Some(SequenceNumber::shard_start(UnixMillis(9_000), ShardId(2))),
             expired: true,
+            write: Some(WriteRate { bytes_per_s: 70_000, records_per_s: 0 }),
         }
     }
 

@@ -51,7 +51,7 @@ async fn open(node: &Arc<Node>) {
     loop {
         let initial_members = founders.iter().map(|founder| founder.node).collect();
         let options = GroupOptions { initial_members, sync: true };
-        let machine = CatalogMachine::new(node.applied.clone());
+        let machine = CatalogMachine::new(node.applied.clone(), node.events.clone());
         match node.groups.open(GroupId::CONTROLLER, options, Box::new(machine)).await {
             Ok(group) => {
                 info!(node = %node.id(), "votes in the controller");

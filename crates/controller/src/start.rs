@@ -59,6 +59,7 @@ impl Controller {
             membership: watch::channel(Membership::waiting("starting")).0,
             seat: watch::channel(None).0,
             applied: watch::channel(Arc::default()).0,
+            events: watch::channel(Arc::default()).0,
             hub: Hub::new(),
             stop: CancellationToken::new(),
         });

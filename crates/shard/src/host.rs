@@ -84,6 +84,7 @@ impl ShardHost {
         let tasks = [
             tokio::spawn(reconcile::run(host.clone())),
             tokio::spawn(observation::publish(host.clone())),
+            tokio::spawn(observation::measure(host.clone())),
             tokio::spawn(sweep::run(host.clone())),
         ];
         host.tasks.lock().extend(tasks);

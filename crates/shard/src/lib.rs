@@ -23,9 +23,11 @@ pub mod state;
 mod subscriptions;
 #[cfg(test)]
 mod testing;
+mod traffic;
 
 pub use host::{Observations, ReplicaObservation, ShardHost};
 pub use options::Options;
 pub use replica::Replica;
 pub use service::{Directory, Located, record_service};
 pub use spec::ReplicaSpec;
+pub use traffic::WriteRate;

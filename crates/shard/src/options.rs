@@ -41,6 +41,10 @@ pub struct Options {
     pub sweep_interval: Duration,
     /// How often leaders look for records past retention. Default 60 s.
     pub retention_interval: Duration,
+    /// How often a leader measures what is written to its shards. Default 5 s.
+    pub rate_interval: Duration,
+    /// Over how long that is averaged. Default 60 s.
+    pub rate_window: Duration,
     /// A wall clock that gains more than this on the monotonic clock is not believed by
     /// retention. Default 1 h.
     pub clock_jump_max: Duration,
@@ -68,6 +72,8 @@ impl Default for Options {
             changes_max: 8,
             sweep_interval: Duration::from_secs(1),
             retention_interval: Duration::from_secs(60),
+            rate_interval: Duration::from_secs(5),
+            rate_window: Duration::from_secs(60),
             clock_jump_max: Duration::from_secs(3_600),
         }
     }

@@ -19,6 +19,7 @@ use crate::machine::SharedState;
 use crate::read::{self, Cursor, EndTeller, Page, ReadError, StartPosition, Subscription, Tail};
 use crate::spec::ReplicaSpec;
 use crate::subscriptions::{Rules, Subscriptions};
+use crate::traffic::{Meter, WriteRate};
 
 /// One replica that is open on this node.
 pub struct Replica {
@@ -35,6 +36,7 @@ pub struct Replica {
     wants_poke: AtomicBool,
     oldest: Mutex<Option<EntryFacts>>,
     subscriptions: Mutex<Subscriptions<EndTeller>>,
+    meter: Mutex<Meter>,
     node: Arc<NodeLimits>,
 }
 
@@ -63,6 +65,7 @@ impl Replica {
             wants_poke,
             oldest: Mutex::default(),
             subscriptions: Mutex::new(Subscriptions::new(Rules::of(&node.options))),
+            meter: Mutex::default(),
             node,
         })
     }
@@ -224,6 +227,21 @@ impl Replica {
 
     pub(crate) fn gone(&self) -> watch::Receiver<bool> {
         self.gone.subscribe()
+    }
+
+    /// Measures what was written since the last time, `took` ago; true when the rate has changed.
+    pub(crate) fn measure(&self, took: Duration) -> bool {
+        let mut meter = self.meter.lock();
+        if !self.status.borrow().leading {
+            *meter = Meter::default();
+            return false;
+        }
+        meter.sample(self.appender.written().counts(), took, self.node.options.rate_window)
+    }
+
+    /// What is written in a second, once this replica leads and has measured it.
+    pub(crate) fn write_rate(&self) -> Option<WriteRate> {
+        self.meter.lock().reported().filter(|_| self.status.borrow().leading)
     }
 
     /// Asks for a poke at the node's next sweep: something failed and is to be tried again.

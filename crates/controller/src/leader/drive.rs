@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use thalweg_catalog::Command;
+use thalweg_catalog::on_demand::{self, Loads, NextStep};
+use thalweg_catalog::{Catalog, Command};
 use thalweg_raft::Group;
 use thalweg_types::NodeId;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::hub::Sight;
 use super::propose::propose;
 use super::round::{self, Ground};
 use crate::node::Node;
@@ -45,7 +47,7 @@ pub(crate) async fn run(node: Arc<Node>) {
 /// One round after the other, each as soon as anything has changed.
 async fn rounds(node: &Node) {
     let (mut changes, mut applied) = (node.hub.changes(), node.applied.subscribe());
-    let mut balanced_at = Instant::now();
+    let (began, mut balanced_at, mut loads) = (Instant::now(), Instant::now(), Loads::default());
     loop {
         changes.mark_unchanged();
         applied.mark_unchanged();
@@ -55,7 +57,7 @@ async fn rounds(node: &Node) {
             balanced_at = Instant::now();
         }
         let before = node.applied.borrow().revision();
-        carry_out(node, due(node, balance)).await;
+        carry_out(node, due(node, balance, &mut loads, began.elapsed())).await;
         if node.applied.borrow().revision() != before {
             continue;
         }
@@ -67,13 +69,15 @@ async fn rounds(node: &Node) {
     }
 }
 
-fn due(node: &Node, balance: bool) -> Vec<Command> {
+/// The commands of one round, which looks at the loads `at` this long after the leader began.
+fn due(node: &Node, balance: bool, loads: &mut Loads, at: Duration) -> Vec<Command> {
     let catalog = node.applied.borrow().clone();
     if catalog.cluster().is_none() {
         return found(node).into_iter().collect();
     }
     let sight = node.hub.sight();
     let options = &node.options;
+    let on_demand = follow_traffic(node, &catalog, &sight, loads, at);
     round::plan(&Ground {
         catalog: &catalog,
         sight: &sight,
@@ -82,7 +86,20 @@ fn due(node: &Node, balance: bool) -> Vec<Command> {
         node_dead_after: options.node_dead_after,
         moves_max: options.moves_max,
         balance,
+        on_demand: &on_demand,
     })
+}
+
+/// What the traffic of on-demand streams asks for; it counts as begun.
+fn follow_traffic(node: &Node, catalog: &Catalog, sight: &Sight, loads: &mut Loads, at: Duration) -> Vec<NextStep> {
+    let policy = &node.options.on_demand;
+    loads.look(catalog, &sight.observed, at, policy);
+    let steps = on_demand::due(catalog, loads, at, policy);
+    for step in &steps {
+        info!(stream = %step.stream, step = ?step.kind, why = %step.why, "reshards an on-demand stream");
+        loads.begin(catalog, step, at);
+    }
+    steps
 }
 
 /// The first command of all: gives the cluster its identity.

@@ -92,8 +92,11 @@ impl Hub {
         };
         live.heard = Instant::now();
         let first = !std::mem::replace(&mut live.complete, true);
-        if !lines.is_empty() || first {
-            lines.into_iter().for_each(|(group, report)| state.note(session.node, group, report));
+        let mut news = first;
+        for (group, report) in lines {
+            news |= state.note(session.node, group, report);
+        }
+        if news {
             self.publish(&state);
         }
         true
@@ -186,15 +189,18 @@ impl Sight {
 }
 
 impl State {
-    fn note(&mut self, node: NodeId, group: GroupId, report: Option<ReplicaReport>) {
+    /// Whether it says more than another rate: those change all the time, and nobody waits for them.
+    fn note(&mut self, node: NodeId, group: GroupId, report: Option<ReplicaReport>) -> bool {
         let reports = self.groups.entry(group).or_default();
-        match report {
-            Some(report) => drop(reports.insert(node, report)),
-            None => drop(reports.remove(&node)),
-        }
+        let now = report.as_ref().map(ReplicaReport::without_rates);
+        let before = match report {
+            Some(report) => reports.insert(node, report),
+            None => reports.remove(&node),
+        };
         if reports.is_empty() {
             self.groups.remove(&group);
         }
+        before.map(|report| report.without_rates()) != now
     }
 
     fn drop_session(&mut self, node: NodeId) {
@@ -235,6 +241,7 @@ fn observed(reports: &BTreeMap<NodeId, ReplicaReport>) -> Observed {
             voters: report.voters.iter().copied().collect(),
             ready: report.ready,
             sealed_at: report.sealed_at,
+            write: report.write,
         },
         None => Observed { leader: leader(reports), ..Observed::default() },
     }

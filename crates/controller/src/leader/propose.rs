@@ -56,7 +56,7 @@ pub(crate) async fn propose(node: &Node, command: &Command) -> Result<Answer, Un
     let Some(seat) = node.leading_seat() else {
         return Err(Unanswered::NotLeader { leader: node.elected() });
     };
-    let through = async { seat.propose(machine::payload(command)).await?.outcome().await };
+    let through = async { seat.propose(machine::payload(command, node.now())).await?.outcome().await };
     let applied = match tokio::time::timeout(COMMIT_TIMEOUT, through).await {
         Ok(applied) => applied?,
         Err(_) => return Err(Unanswered::Unknown(format!("no commit within {COMMIT_TIMEOUT:?}"))),

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use thalweg_catalog::on_demand::NextStep;
 use thalweg_catalog::{
     Catalog, Command, NodeChange, NodeState, Shard, Step, Stream, StreamStatus, create, placement, repair, reshard,
     scale,
@@ -37,6 +38,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) moves_max: usize,
     /// Whether preferred leaders are to be evened out in this round.
     pub(crate) balance: bool,
+    /// Splits and merges of on-demand streams that are due.
+    pub(crate) on_demand: &'a [NextStep],
 }
 
 /// The commands that are due.
@@ -44,6 +47,7 @@ pub(crate) fn plan(ground: &Ground<'_>) -> Vec<Command> {
     let mut commands = liveness(ground);
     commands.extend(ground.catalog.streams().flat_map(|stream| stream_steps(ground, stream)));
     commands.extend(reshard_steps(ground));
+    commands.extend(on_demand_steps(ground));
     commands.extend(settled(ground));
     commands.extend(placement_steps(ground));
     commands.extend(controller_voters(ground.catalog));
@@ -110,6 +114,18 @@ fn expire(ground: &Ground<'_>, stream: &Stream) -> Option<Command> {
     };
     let shards: Vec<_> = stream.expired_shards(ground.now).into_iter().filter(seen).collect();
     (!shards.is_empty()).then(|| Command::ExpireShards { stream: stream.name.clone(), shards, now: ground.now })
+}
+
+/// Begins what the traffic of on-demand streams asks for.
+fn on_demand_steps(ground: &Ground<'_>) -> Vec<Command> {
+    if ground.on_demand.is_empty() {
+        return Vec::new();
+    }
+    let plan = |on: &Catalog| {
+        let seeded = ground.on_demand.iter().zip(ground.seed..);
+        seeded.map(|(step, seed)| step.command(on, seed, ground.now)).collect()
+    };
+    living::place(ground.catalog, &ground.sight.connected, plan)
 }
 
 fn reshard_steps(ground: &Ground<'_>) -> Vec<Command> {

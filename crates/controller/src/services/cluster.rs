@@ -1,6 +1,6 @@
 //! ClusterService: the nodes, and the image from which clients route.
 //!
-//! Access keys and the account's settings: [`super::account`].
+//! Access keys: [`super::account`]. What happened: [`super::events`].
 
 use std::sync::Arc;
 
@@ -156,6 +156,10 @@ impl ClusterService for Cluster {
         let operation = Operation::DeleteAccessKey { id: request.into_inner().id };
         self.mutate(operation, self.deadline()).await?;
         Ok(Response::new(DeleteAccessKeyResponse {}))
+    }
+
+    async fn list_events(&self, request: Request<ListEventsRequest>) -> Result<Response<ListEventsResponse>, Status> {
+        Ok(Response::new(self.events(request.into_inner()).await?))
     }
 
     async fn update_account(

@@ -76,13 +76,18 @@ async fn attempt(node: &Node, operation: &Operation, hint: Option<String>, deadl
     }
     let address = match hint {
         Some(hint) => Some(hint),
-        None => find::leader(node, &cluster_id(node), None).await,
+        None => find_leader(node).await,
     };
     let Some(address) = address else { return Attempt::NotNow("the controller has no leader".to_owned()) };
     match tokio::time::timeout_at(deadline, ask(node, operation, &address)).await {
         Ok(attempt) => attempt,
         Err(_) => Attempt::Unknown(format!("no answer from the controller at {address}")),
     }
+}
+
+/// The peer address of the controller's leader, where anybody knows it.
+pub(super) async fn find_leader(node: &Node) -> Option<String> {
+    find::leader(node, &cluster_id(node), None).await
 }
 
 fn cluster_id(node: &Node) -> String {

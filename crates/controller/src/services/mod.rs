@@ -8,6 +8,7 @@ mod account;
 pub(crate) mod attach;
 pub(crate) mod cluster;
 mod consumers;
+mod events;
 pub(crate) mod forward;
 pub(crate) mod peer;
 pub(crate) mod present;

@@ -6,12 +6,13 @@ use thalweg_catalog::Operation;
 use thalweg_proto::peer::controller_peer_service_server::{ControllerPeerService, ControllerPeerServiceServer};
 use thalweg_proto::peer::{
     CatalogUpdate, ExecuteRequest, ExecuteResponse, FormRequest, FormResponse, IdentifyRequest, IdentifyResponse,
-    JoinRequest, JoinResponse, Report, execute_response,
+    JoinRequest, JoinResponse, ReadEventsRequest, ReadEventsResponse, Report, execute_response,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::attach::{self, Encoded};
+use super::events;
 use crate::dialer::MESSAGE_BYTES_MAX;
 use crate::leader::propose::{Unanswered, execute};
 use crate::membership::{bootstrap, join};
@@ -73,5 +74,9 @@ impl ControllerPeerService for PeerService {
             Err(error) => return Err(thalweg_proto::errors::WireError::from(error).into()),
         };
         Ok(Response::new(ExecuteResponse { outcome: Some(outcome) }))
+    }
+
+    async fn read_events(&self, request: Request<ReadEventsRequest>) -> Result<Response<ReadEventsResponse>, Status> {
+        Ok(Response::new(events::answer(&self.node, request.into_inner()).await?))
     }
 }

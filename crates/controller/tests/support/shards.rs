@@ -50,5 +50,6 @@ fn report(me: NodeId, spec: &ReplicaSpec, term: u64, up: &BTreeSet<NodeId>) -> R
         ready: true,
         sealed_at: (spec.seal || spec.closed).then_some(last),
         expired: false,
+        write: None,
     }
 }

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::spec::ReplicaSpec;
 use crate::state::Outcome;
+use crate::traffic::Written;
 
 /// What all shards of a node share: bounds, clock, counters.
 pub(crate) struct NodeLimits {
@@ -48,6 +49,7 @@ pub(crate) struct Appender {
     bytes: Arc<Semaphore>,
     order: tokio::sync::Mutex<()>,
     in_flight: Arc<Mutex<InFlight>>,
+    written: Arc<Written>,
 }
 
 impl Appender {
@@ -60,8 +62,13 @@ impl Appender {
     ) -> Appender {
         let bytes = Arc::new(Semaphore::new(node.options.shard_in_flight_bytes_max));
         let status = group.status();
-        let (order, in_flight) = Default::default();
-        Appender { node_id, group, status, spec, state, node, bytes, order, in_flight }
+        let (order, in_flight, written) = Default::default();
+        Appender { node_id, group, status, spec, state, node, bytes, order, in_flight, written }
+    }
+
+    /// What was acknowledged here so far.
+    pub(crate) fn written(&self) -> &Written {
+        &self.written
     }
 
     /// Puts a batch into the shard's queue. Batches submitted one after the other keep that order.
@@ -196,6 +203,7 @@ impl Appender {
             since: Instant::now(),
             applied: self.group.applied(),
             in_flight: self.in_flight.clone(),
+            written: self.written.clone(),
             sender,
             _permits: permits,
         };

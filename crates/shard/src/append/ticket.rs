@@ -18,6 +18,7 @@ use crate::command::{EntryFacts, ProducerTag};
 use crate::metrics::Metrics;
 use crate::spec::ReplicaSpec;
 use crate::state::Outcome;
+use crate::traffic::Written;
 
 /// A batch that is on its way, or whose outcome was known at once.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ pub(super) struct OnItsWay {
     pub(super) since: Instant,
     pub(super) applied: watch::Receiver<u64>,
     pub(super) in_flight: Arc<Mutex<InFlight>>,
+    pub(super) written: Arc<Written>,
     pub(super) sender: watch::Sender<Option<Result<Appended, AppendError>>>,
     pub(super) _permits: Permits,
 }
@@ -68,6 +70,7 @@ impl OnItsWay {
             Err(error) => Err(unproposed(error)),
         };
         if outcome.is_ok() {
+            self.written.add(self.bytes as u64, u64::from(self.facts.record_count));
             metrics.append_records.add(u64::from(self.facts.record_count));
             metrics.append_bytes.add(self.bytes as u64);
             metrics.commit_latency.record(self.since.elapsed());

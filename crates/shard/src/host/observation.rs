@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_types::{GroupId, NodeId, SequenceNumber};
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Host;
 use crate::replica::Replica;
 use crate::retention;
+use crate::traffic::WriteRate;
 
 /// What is known of one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct ReplicaObservation {
     pub sealed_at: Option<SequenceNumber>,
     /// Whether it is sealed and everything in it is past retention.
     pub expired: bool,
+    /// What is written in a second, if it leads and has measured it.
+    pub write: Option<WriteRate>,
 }
 
 /// Observations of all replicas by group.
@@ -52,12 +56,28 @@ impl Host {
             learners: status.learners,
             sealed_at: sealed.map(|_| spec.ending(last)),
             expired: now.is_some_and(|now| retention::is_expired(replica, now)),
+            write: replica.write_rate(),
         };
         let mut observed = self.observed.lock();
         if !replica.is_gone() && observed.get(&spec.group) != Some(&observation) {
             observed.insert(spec.group, observation);
             self.observed_changed.notify_one();
         }
+    }
+}
+
+/// Measures the traffic of all shards that are led here; those whose rate has changed are observed
+/// anew. One timer a node, and an idle shard costs two loads of a counter.
+pub(super) async fn measure(host: Arc<Host>) {
+    let mut ticks = tokio::time::interval(host.node.options.rate_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let now = Instant::now();
+        let took = now - std::mem::replace(&mut before, now);
+        let changed = host.replicas().into_iter().filter(|replica| replica.measure(took));
+        changed.for_each(|replica| host.observe(&replica));
     }
 }
 

@@ -68,6 +68,18 @@ async fn silence_ends_a_session_and_a_late_report_of_it_is_ignored() {
 }
 
 #[test]
+fn another_rate_is_taken_without_waking_anybody() {
+    let (hub, sessions) = hub_with(&[(1, report(1, 4))]);
+    let mut changes = hub.changes();
+    changes.mark_unchanged();
+    let write = Some(thalweg_catalog::WriteRate { bytes_per_s: 9, records_per_s: 1 });
+    assert!(hub.report(sessions[0], vec![(GROUP, Some(ReplicaReport { write, ..report(1, 4) }))]));
+    assert_eq!((hub.sight().observed[&GROUP].write, changes.has_changed().unwrap()), (write, false));
+    assert!(hub.report(sessions[0], vec![(GROUP, Some(ReplicaReport { write, ..report(1, 5) }))]));
+    assert!(changes.has_changed().unwrap(), "all else is news");
+}
+
+#[test]
 fn a_node_that_attaches_again_replaces_its_old_session() {
     let (hub, sessions) = hub_with(&[(1, report(1, 4)), (1, report(1, 6))]);
     hub.detach(sessions[0]);

@@ -39,8 +39,12 @@ fn all_well(catalog: &Catalog) -> Sight {
     let mut sight = Sight { listening: Duration::from_secs(600), ..Sight::default() };
     sight.connected = catalog.nodes().map(|node| node.id).collect();
     for (_, shard) in catalog.shards() {
-        let observed =
-            Observed { leader: shard.preferred_leader(), voters: shard.replicas.clone(), ready: true, sealed_at: None };
+        let observed = Observed {
+            leader: shard.preferred_leader(),
+            voters: shard.replicas.clone(),
+            ready: true,
+            ..Observed::default()
+        };
         sight.observed.insert(shard.group, observed);
         sight.holders.insert(shard.group, shard.replicas.iter().copied().collect());
     }
@@ -56,6 +60,7 @@ fn planned(catalog: &Catalog, sight: &Sight) -> Vec<Command> {
         node_dead_after: DEAD_AFTER,
         moves_max: 4,
         balance: false,
+        on_demand: &[],
     })
 }
 
