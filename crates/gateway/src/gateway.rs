@@ -4,6 +4,7 @@
 //! constraints, permission, then whatever the handler finds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::{Request, Response};
 use axum::Router;
@@ -40,10 +41,14 @@ pub struct GatewayParts {
     pub config: GatewayConfig,
 }
 
+/// How long a subscription lasts.
+const SUBSCRIPTION_LIFE: Duration = Duration::from_secs(300);
+
 /// The Kinesis front. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
     inner: Arc<Inner>,
+    subscription_life: Duration,
 }
 
 struct Inner {
@@ -67,7 +72,14 @@ impl Gateway {
         let (ids, producers) = (RequestIds::seeded(seed), Producers::new(client.clone()));
         let (limits, metrics, bodies) = (Limits::new(config.account_limits), Metrics::default(), BodyRoom::new());
         let inner = Inner { client, catalog, clock, ids, producers, limits, bodies, metrics, account, config };
-        Gateway { inner: Arc::new(inner) }
+        Gateway { inner: Arc::new(inner), subscription_life: SUBSCRIPTION_LIFE }
+    }
+
+    /// The same front, whose subscriptions last so long instead of the service's five minutes: for
+    /// tests of what comes afterwards.
+    #[must_use]
+    pub fn with_subscription_life(self, subscription_life: Duration) -> Gateway {
+        Gateway { subscription_life, ..self }
     }
 
     /// Answers every path and method: the Kinesis API knows only `POST /`, and says so itself.
@@ -144,6 +156,10 @@ impl Gateway {
 
     pub(crate) fn config(&self) -> &GatewayConfig {
         &self.inner.config
+    }
+
+    pub(crate) fn subscription_life(&self) -> Duration {
+        self.subscription_life
     }
 
     pub(crate) fn ids(&self) -> &RequestIds {

@@ -58,7 +58,7 @@ pub(crate) fn consumer(
     target::owned(call, &arn.stream)?;
     let stream = target::stream_named(gateway, call, &arn.stream.stream)?;
     let wanted = reference(arn);
-    let found = stream.consumer(&wanted).cloned().ok_or_else(|| unknown(call, &stream, &wanted.name))?;
+    let found = stream.consumer(&wanted).cloned().ok_or_else(|| unknown(&call.account, &stream, &wanted.name))?;
     Ok((stream, found))
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn reference(arn: &ConsumerArn) -> ConsumerRef {
 }
 
 /// No such consumer.
-pub(crate) fn unknown(call: &Call, stream: &Stream, consumer: &str) -> ApiError {
-    let text = format!("Consumer {consumer}, account {} not found under stream {}.", call.account, stream.name);
+pub(crate) fn unknown(account: &str, stream: &Stream, consumer: &str) -> ApiError {
+    let text = format!("Consumer {consumer}, account {account} not found under stream {}.", stream.name);
     ApiError::new(ErrorKind::ResourceNotFound, text)
 }

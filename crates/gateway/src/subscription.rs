@@ -1,5 +1,5 @@
 //! A subscription under way: pages of a shard as events, until the shard ends, five minutes have
-//! passed, or somebody else takes over.
+//! passed, somebody else takes over, or the consumer or its stream is no more.
 //!
 //! Holds: each event has a continuation number or, the last of a closed shard, its children, and
 //! never both; reading on after the number misses nothing and repeats nothing.
@@ -10,17 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use thalweg_catalog::{FanOutConsumer, Shard, Stream};
+use thalweg_catalog::{Catalog, ConsumerRef, FanOutConsumer, Shard, Stream};
 use thalweg_client::{ReadPage, Tail, TailError};
-use thalweg_kinesis::{ApiError, ErrorKind, Format, Struct, Value, codec, event};
+use thalweg_kinesis::{ApiError, ErrorKind, Format, Struct, Value, codec, event, texts};
 use thalweg_types::ShardId;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::metrics::FollowerState;
-use crate::{Gateway, failure, limits, present, read};
+use crate::{Gateway, failure, limits, present, read, resource};
 
-/// How long a subscription lasts.
-const LIFE: Duration = Duration::from_secs(300);
 /// For this node to hear of the children of a shard whose end was read.
 const CHILDREN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,9 +29,41 @@ pub(crate) struct Subscription {
     stream: Arc<Stream>,
     shard: ShardId,
     consumer: FanOutConsumer,
+    standing: Standing,
     tail: Tail,
     next: Next,
     ends: Instant,
+}
+
+/// A consumer's right to be served: it is registered, and its stream is there.
+struct Standing {
+    catalogs: watch::Receiver<Arc<Catalog>>,
+    stream: Arc<Stream>,
+    consumer: ConsumerRef,
+    account: String,
+}
+
+impl Standing {
+    /// Waits until it is lost; why.
+    async fn lost(&mut self) -> ApiError {
+        loop {
+            if let Err(gone) = self.check() {
+                return gone;
+            }
+            if self.catalogs.changed().await.is_err() {
+                // The node is ending, and so will the connection.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn check(&mut self) -> Result<(), ApiError> {
+        let catalog = self.catalogs.borrow_and_update();
+        let stream = catalog.stream(&self.stream.name).filter(|stream| stream.id == self.stream.id);
+        let stream = stream.ok_or_else(|| texts::stream_not_found(&self.stream.name, &self.account))?;
+        let found = stream.consumer(&self.consumer).map(drop);
+        found.ok_or_else(|| resource::unknown(&self.account, &self.stream, &self.consumer.name))
+    }
 }
 
 /// What comes next.
@@ -55,8 +86,15 @@ impl Subscription {
         now: Instant,
     ) -> Subscription {
         let (stream, shard) = (stream.clone(), shard.id);
+        let standing = Standing {
+            catalogs: gateway.catalogs(),
+            stream: stream.clone(),
+            consumer: ConsumerRef { name: consumer.name.clone(), created_second: Some(consumer.created_at.secs()) },
+            account: gateway.config().account.clone(),
+        };
         let next = Next::Hello(Box::new(first));
-        Subscription { gateway, stream, shard, consumer, tail, next, ends: now + LIFE }
+        let ends = now + gateway.subscription_life();
+        Subscription { gateway, stream, shard, consumer, standing, tail, next, ends }
     }
 
     /// Its frames, each made when it is asked for.
@@ -75,11 +113,22 @@ impl Subscription {
                 Some(event::initial_response())
             }
             Next::Event(page) => self.event(*page).await,
-            Next::Page => match tokio::time::timeout_at(self.ends, self.tail.next()).await {
-                Ok(Some(Ok(page))) => self.event(page).await,
-                Ok(Some(Err(error))) => Some(self.exception(&error)),
-                Ok(None) | Err(_) => None,
-            },
+            Next::Page => {
+                // Neither loses anything when the other comes first.
+                let came = tokio::select! {
+                    came = tokio::time::timeout_at(self.ends, self.tail.next()) => Ok(came),
+                    gone = self.standing.lost() => Err(gone),
+                };
+                match came {
+                    Ok(Ok(Some(Ok(page)))) => self.event(page).await,
+                    Ok(Ok(Some(Err(error)))) => Some(self.exception(&error)),
+                    Ok(Ok(None) | Err(_)) => None,
+                    Err(gone) => {
+                        self.next = Next::Nothing;
+                        Some(event::exception(&gone))
+                    }
+                }
+            }
             Next::Nothing => None,
         }
     }

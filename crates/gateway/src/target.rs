@@ -71,9 +71,28 @@ pub(crate) fn serving_stream(gateway: &Gateway, call: &Call, input: &Struct) -> 
     }
 }
 
+/// As [`serving_stream`] for a request that names a shard too: without the stream there is no such
+/// shard, and an id that is none is told first.
+pub(crate) fn stream_of_shard(
+    gateway: &Gateway,
+    call: &Call,
+    input: &Struct,
+) -> Result<(Arc<Stream>, ShardId), ApiError> {
+    let name = stream_name(call, input)?;
+    let text = input.text("ShardId").unwrap_or("");
+    let id = shard_id(text).ok_or_else(|| texts::shard_not_named(text, &name, &call.account))?;
+    let found = gateway.catalog().stream(&name).filter(|stream| stream.serves()).cloned();
+    Ok((found.ok_or_else(|| texts::shard_not_found(id, &name, &call.account))?, id))
+}
+
 /// A shard of a stream that clients may know of.
 pub(crate) fn shard<'s>(call: &Call, stream: &'s Stream, text: &str) -> Result<&'s Shard, ApiError> {
     let id = shard_id(text).ok_or_else(|| texts::shard_not_named(text, &stream.name, &call.account))?;
+    shard_of(call, stream, id)
+}
+
+/// As [`shard`], by its id.
+pub(crate) fn shard_of<'s>(call: &Call, stream: &'s Stream, id: ShardId) -> Result<&'s Shard, ApiError> {
     stream.visible_shard(id).ok_or_else(|| texts::shard_not_found(id, &stream.name, &call.account))
 }
 

@@ -61,7 +61,7 @@ fn named(gateway: &Gateway, call: &Call, input: &Struct) -> Result<(Arc<Stream>,
         return Err(ApiError::new(ErrorKind::InvalidArgument, text));
     };
     let stream = target::stream(gateway, call, input)?;
-    let found = stream.consumers.get(name).cloned().ok_or_else(|| resource::unknown(call, &stream, name))?;
+    let found = stream.consumers.get(name).cloned().ok_or_else(|| resource::unknown(&call.account, &stream, name))?;
     Ok((stream, found))
 }
 

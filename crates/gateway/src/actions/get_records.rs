@@ -13,7 +13,7 @@ use thalweg_types::StreamId;
 
 use crate::answer::Answer;
 use crate::call::Call;
-use crate::{Gateway, failure, present, read};
+use crate::{Gateway, failure, present, read, target};
 
 /// Records of a page at most, unless the caller wants fewer.
 const RECORDS_MAX: usize = 10_000;
@@ -30,6 +30,7 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Res
     token.check_age(call.now)?;
     let catalog = gateway.catalog();
     let (stream, shard) = shard_of(&catalog, call, &token)?;
+    check_arn(call, stream, &input)?;
     let counts = gateway.counts();
     gateway.limits().admit_read(call, stream, shard.id).inspect_err(|_| {
         counts.count(&stream.name, shard.id, |counts| counts.read_throttled += 1);
@@ -87,6 +88,18 @@ fn shard_of<'c>(
     let shard = stream.visible_shard(token.shard);
     let shard = shard.ok_or_else(|| texts::shard_not_found(token.shard, &stream.name, &call.account))?;
     Ok((stream, shard))
+}
+
+/// The iterator says all there is to say; an ARN beside it must not contradict it.
+fn check_arn(call: &Call, stream: &Stream, input: &Struct) -> Result<(), ApiError> {
+    match input.text("StreamARN").map(|arn| target::name_in(call, arn)).transpose()? {
+        Some(named) if named != stream.name => {
+            let text =
+                format!("StreamARN names {named}, but the ShardIterator is one of {}; give matching ones", stream.name);
+            Err(ApiError::new(ErrorKind::InvalidArgument, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn gone(account: &str) -> ApiError {

@@ -13,8 +13,8 @@ use crate::call::Call;
 use crate::{Gateway, failure, target};
 
 pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Result<Answer, ApiError> {
-    let stream = target::serving_stream(gateway, call, &input)?;
-    let shard = target::shard(call, &stream, input.text("ShardId").unwrap_or(""))?;
+    let (stream, shard) = target::stream_of_shard(gateway, call, &input)?;
+    let shard = target::shard_of(call, &stream, shard)?;
     let start = Start {
         kind: input.text("ShardIteratorType").unwrap_or(""),
         number: input.text("StartingSequenceNumber"),
