@@ -68,7 +68,7 @@ pub use consumer::{
 };
 pub use describe::{ClusterDescription, NodeDescription, ShardDescription, StreamDescription};
 pub use options::Options;
-pub use producer::{CloseReport, Delivery, ProduceError, Producer, ProducerBuilder, RecordPosition};
+pub use producer::{CloseReport, Deliveries, Delivery, ProduceError, Producer, ProducerBuilder, RecordPosition};
 pub use raw::{Appended, RawAppender};
 pub use read::{Position, ReadError, ReadOptions, ReadPage};
 pub use routing::{Image, Routing, RoutingError, ShardRoute};

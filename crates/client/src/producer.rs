@@ -36,7 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, onesho
 use tokio::time::Instant;
 
 pub use builder::ProducerBuilder;
-use ticket::{Counters, Pending, Ticket};
+use ticket::{Counters, Group, Outcome, Pending, Ticket};
 
 /// Where a record came to lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,10 @@ impl ProduceError {
     pub fn perhaps_applied(&self) -> bool {
         matches!(self, ProduceError::OutcomeUnknown { .. })
     }
+
+    fn task_ended() -> ProduceError {
+        ProduceError::OutcomeUnknown { last: "the producer's task ended".to_owned() }
+    }
 }
 
 /// What a closed producer did in its life.
@@ -123,8 +127,14 @@ pub struct Producer {
     room: Arc<Semaphore>,
     room_bytes: u32,
     delivery_deadline: Duration,
-    commands: mpsc::UnboundedSender<Pending>,
+    commands: mpsc::UnboundedSender<Offer>,
     counters: Arc<Counters>,
+}
+
+/// What is handed to the worker at once.
+enum Offer {
+    One(Pending),
+    Many(Vec<Pending>),
 }
 
 /// Bytes that a buffered record takes besides its own.
@@ -142,6 +152,29 @@ impl Producer {
         check(&record)?;
         let room = self.room.clone().acquire_many_owned(self.room_for(&record)).await;
         self.enqueue(record, room.map_err(|_| ProduceError::Closed)?)
+    }
+
+    /// As [`Producer::send`] for many records, which cost one wait for room and one hand-over in
+    /// all and reach each shard together. A record that cannot be written fails by itself.
+    pub async fn send_all(&self, records: Vec<Record>) -> Result<Deliveries, ProduceError> {
+        let bytes: usize = records.iter().map(|record| self.room_for(record) as usize).sum();
+        let room = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.room_bytes);
+        let room = self.room.clone().acquire_many_owned(room).await.map_err(|_| ProduceError::Closed)?;
+        let (reply, outcomes) = oneshot::channel();
+        let group = Arc::new(Group::new(records.len(), reply, Some(room), self.counters.clone()));
+        let deadline = Instant::now() + self.delivery_deadline;
+        let mut sent = Vec::with_capacity(records.len());
+        for (place, record) in records.into_iter().enumerate() {
+            match check(&record) {
+                Ok(()) => {
+                    let (hash_key, ticket) = (record.hash_key(), Ticket::of(group.clone(), place, deadline));
+                    sent.push(Pending { record, hash_key, ticket });
+                }
+                Err(error) => group.note(place, Err(error)),
+            }
+        }
+        self.commands.send(Offer::Many(sent)).map_err(|_| ProduceError::Closed)?;
+        Ok(Deliveries { outcomes })
     }
 
     /// As [`Producer::send`], but fails at once when there is no room.
@@ -164,7 +197,7 @@ impl Producer {
         let deadline = Instant::now() + self.delivery_deadline;
         let hash_key = record.hash_key();
         let ticket = Ticket::new(reply, deadline, Some(room), self.counters.clone());
-        self.commands.send(Pending { record, hash_key, ticket }).map_err(|_| ProduceError::Closed)?;
+        self.commands.send(Offer::One(Pending { record, hash_key, ticket })).map_err(|_| ProduceError::Closed)?;
         Ok(Delivery { outcome })
     }
 
@@ -213,14 +246,30 @@ impl std::fmt::Debug for Producer {
 /// Waits for the sequence number of a record that was taken. Dropping it does not take it back.
 #[derive(Debug)]
 pub struct Delivery {
-    outcome: oneshot::Receiver<Result<RecordPosition, ProduceError>>,
+    outcome: oneshot::Receiver<Outcome>,
 }
 
 impl Future for Delivery {
     type Output = Result<RecordPosition, ProduceError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let stopped = || ProduceError::OutcomeUnknown { last: "the producer's task ended".to_owned() };
-        Poll::Ready(ready!(Pin::new(&mut self.outcome).poll(cx)).unwrap_or_else(|_| Err(stopped())))
+        let outcome = ready!(Pin::new(&mut self.outcome).poll(cx));
+        Poll::Ready(outcome.unwrap_or_else(|_| Err(ProduceError::task_ended())))
+    }
+}
+
+/// Waits for the outcomes of records that were sent together, in their order. Dropping it does not
+/// take them back.
+#[derive(Debug)]
+pub struct Deliveries {
+    outcomes: oneshot::Receiver<Vec<Outcome>>,
+}
+
+impl Future for Deliveries {
+    type Output = Vec<Result<RecordPosition, ProduceError>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcomes = ready!(Pin::new(&mut self.outcomes).poll(cx));
+        Poll::Ready(outcomes.expect("a group tells its outcomes when it is dropped"))
     }
 }

@@ -111,7 +111,7 @@ impl State {
 
     /// Puts a record into the lane of its shard, or behind those of its range that must go first.
     fn place(&mut self, pending: Pending, now: Instant) {
-        let Some(image) = self.image.clone() else { return self.wait_for_route(pending) };
+        let Some(image) = self.image.as_ref() else { return self.wait_for_route(pending) };
         let (bytes, limit) = (pending.record.counted_bytes(), image.stream().record_bytes_max as usize);
         if limit > 0 && bytes > limit {
             return pending.ticket.resolve(Err(ProduceError::TooLarge { bytes, limit }));

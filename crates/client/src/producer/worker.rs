@@ -10,15 +10,15 @@ use thalweg_types::StreamName;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
 
+use super::Offer;
 use super::limits::Limits;
 use super::link::{Event, Link};
 use super::state::{Effect, State};
-use super::ticket::Pending;
 use crate::Client;
 use crate::pool::Pool;
 use crate::routing::{Routing, RoutingState};
 
-/// Records or events taken before the state is advanced.
+/// Offers or events taken before the state is advanced.
 const TAKE_MAX: usize = 1024;
 /// Shortest sleep, so that a timer in the past cannot spin.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
@@ -40,7 +40,7 @@ pub(super) fn start(
     client: &Client,
     stream: &StreamName,
     limits: Limits,
-    queue: mpsc::UnboundedReceiver<Pending>,
+    queue: mpsc::UnboundedReceiver<Offer>,
     room: Arc<Semaphore>,
 ) {
     let (events, incoming) = mpsc::unbounded_channel();
@@ -59,7 +59,7 @@ pub(super) fn start(
 }
 
 impl Worker {
-    async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Pending>, mut incoming: mpsc::UnboundedReceiver<Event>) {
+    async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Offer>, mut incoming: mpsc::UnboundedReceiver<Event>) {
         let mut routing = self.routing.watch();
         routing.mark_changed();
         let mut taken = Vec::with_capacity(TAKE_MAX);
@@ -80,7 +80,7 @@ impl Worker {
             }
             let now = Instant::now();
             heard.drain(..).for_each(|event| self.hear(event, now));
-            taken.drain(..).for_each(|pending| self.state.offer(pending, now));
+            taken.drain(..).for_each(|offer| self.offer(offer, now));
             self.state.advance(now);
             self.perform();
         }
@@ -103,11 +103,18 @@ impl Worker {
         }
     }
 
-    fn end(mut self, mut queue: mpsc::UnboundedReceiver<Pending>) {
+    fn end(mut self, mut queue: mpsc::UnboundedReceiver<Offer>) {
         self.state.gone();
         queue.close();
-        while let Ok(pending) = queue.try_recv() {
-            self.state.offer(pending, Instant::now());
+        while let Ok(offer) = queue.try_recv() {
+            self.offer(offer, Instant::now());
+        }
+    }
+
+    fn offer(&mut self, offer: Offer, now: Instant) {
+        match offer {
+            Offer::One(pending) => self.state.offer(pending, now),
+            Offer::Many(all) => all.into_iter().for_each(|pending| self.state.offer(pending, now)),
         }
     }
 
