@@ -36,7 +36,7 @@ pub(crate) const TABLE: &[Row] = &[
     Row { name: "controller", floor: Floor::Shipped(3), uses: &["types", "proto", "catalog", "raft", "client"] },
     Row { name: "gateway", floor: Floor::Shipped(3), uses: &["types", "catalog", "kinesis", "client"] },
     Row { name: "server", floor: Floor::Shipped(4), uses: SERVER_BUILDS },
-    Row { name: "thalweg", floor: Floor::Shipped(5), uses: &["types", "client", "server"] },
+    Row { name: "thalweg", floor: Floor::Shipped(5), uses: &["types", "kinesis", "client", "server"] },
     Row { name: "test-cluster", floor: Floor::Test, uses: &["types", "proto", "catalog", "client", "server"] },
 ];
 
@@ -69,7 +69,7 @@ pub(crate) const FENCES: &[Fence] = &[
     Fence {
         what: "HTTP",
         packages: &["axum", "axum-*", "hyper", "hyper-*", "tower-http"],
-        only: &["gateway", "server"],
+        only: &["gateway", "server", "thalweg"],
         tests_too: false,
     },
     Fence {

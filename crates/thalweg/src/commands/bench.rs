@@ -3,6 +3,7 @@
 //! ```text
 //!   setup (stream) ─► load (what is sent) ─► produce / consume / roundtrip ─► report
 //!                        pace (when)           meter (what came of it)
+//!   kinesis: the same through the HTTP API, and what the front alone costs
 //!   usage: CPU, disk and memory of local servers over the whole run, settling included
 //! ```
 //! Holds: latency counts from the moment at which a call was to be made, not from the one at which
@@ -10,6 +11,7 @@
 
 mod consume;
 mod device;
+mod kinesis;
 mod load;
 mod meter;
 mod pace;

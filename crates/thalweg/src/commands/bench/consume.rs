@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use thalweg_client::{SequenceNumber, StartPosition};
+use thalweg_client::{SequenceNumber, ShardId, StartPosition};
 use tokio::task::JoinSet;
 
 use super::Common;
+use super::kinesis::{self, ApiArgs};
 use super::load::{Batches, Payloads};
 use super::report::Report;
 use super::roundtrip::{self, Traffic};
 use super::session::Session;
+use super::usage::Usage;
+use crate::exit::Failure;
 use crate::human::{Rate, Size};
 use crate::progress;
 
@@ -41,11 +44,16 @@ pub(crate) struct ConsumeArgs {
     #[arg(long, value_name = "RATE", default_value = "10MB/s", requires = "tail")]
     rate: Rate,
     #[command(flatten)]
+    api: ApiArgs,
+    #[command(flatten)]
     pub(super) common: Common,
 }
 
 /// Reads, and reports how fast.
 pub(super) async fn run(session: &Session, args: &ConsumeArgs) -> anyhow::Result<Report> {
+    if args.tail && args.api.is_kinesis() {
+        return Err(Failure::usage("--api kinesis reads a backlog; it has no --tail").into());
+    }
     if args.tail {
         let traffic = Traffic { rate: args.rate, readers: args.readers, batch_records: 16 };
         return roundtrip::measure("consume tail", session, &args.common, traffic).await;
@@ -53,7 +61,10 @@ pub(super) async fn run(session: &Session, args: &ConsumeArgs) -> anyhow::Result
     if args.common.stream.is_none() {
         write_backlog(session, args).await?;
     }
-    catch_up(session, args).await
+    match args.api.is_kinesis() {
+        true => through_kinesis(session, args).await,
+        false => catch_up(session, args).await,
+    }
 }
 
 async fn write_backlog(session: &Session, args: &ConsumeArgs) -> anyhow::Result<()> {
@@ -86,26 +97,16 @@ async fn write_backlog(session: &Session, args: &ConsumeArgs) -> anyhow::Result<
 
 /// What one reader read.
 #[derive(Clone, Copy, Default)]
-struct Read {
-    records: u64,
-    bytes: u64,
+pub(super) struct Read {
+    pub(super) records: u64,
+    pub(super) bytes: u64,
 }
 
 async fn catch_up(session: &Session, args: &ConsumeArgs) -> anyhow::Result<Report> {
-    let expected = newest(session).await?;
+    let ends = newest(session).await?;
     let spinner = progress::spinner(format!("{} readers of `{}`", args.readers, session.name()));
     let before = session.servers.usage();
-    let begun = Instant::now();
-    let mut readers = JoinSet::new();
-    for _ in 0..args.readers {
-        readers.spawn(read_all(session.client.clone(), session.name().clone(), expected.clone()));
-    }
-    let mut sum = Read::default();
-    while let Some(read) = readers.join_next().await {
-        let read = read??;
-        sum = Read { records: sum.records + read.records, bytes: sum.bytes + read.bytes };
-    }
-    let elapsed = begun.elapsed();
+    let (sum, elapsed) = by_consumers(session, args.readers, &ends).await?;
     let usage = session.servers.usage().zip(before).map(|(after, before)| after.since(before));
     spinner.finish_and_clear();
     let mut report = Report::new("consume", session, &args.common);
@@ -113,6 +114,69 @@ async fn catch_up(session: &Session, args: &ConsumeArgs) -> anyhow::Result<Repor
     report.reading(sum.records, sum.bytes, elapsed);
     report.servers_reading(usage, sum.bytes);
     Ok(report)
+}
+
+async fn by_consumers(session: &Session, readers: u32, ends: &[(ShardId, u64)]) -> anyhow::Result<(Read, Duration)> {
+    let begun = Instant::now();
+    let mut all = JoinSet::new();
+    for _ in 0..readers {
+        all.spawn(read_all(session.client.clone(), session.name().clone(), ends.to_vec()));
+    }
+    let mut sum = Read::default();
+    while let Some(read) = all.join_next().await {
+        let read = read??;
+        sum = Read { records: sum.records + read.records, bytes: sum.bytes + read.bytes };
+    }
+    Ok((sum, begun.elapsed()))
+}
+
+/// GetRecords, in turns with the native API where that is asked for.
+async fn through_kinesis(session: &Session, args: &ConsumeArgs) -> anyhow::Result<Report> {
+    let ends = newest(session).await?;
+    let spinner = progress::spinner(format!("reading `{}`", session.name()));
+    let (mut front, mut native) = (Reading::default(), Reading::default());
+    for _ in 0..args.api.turns() {
+        let before = session.servers.usage();
+        let read = kinesis::catch_up(session, &args.api, args.readers, &ends).await?;
+        front.add(session, before, read);
+        if args.api.compares() {
+            let before = session.servers.usage();
+            let read = by_consumers(session, args.readers, &ends).await?;
+            native.add(session, before, read);
+        }
+    }
+    spinner.finish_and_clear();
+    let mut report = Report::new("consume", session, &args.common);
+    report.set("readers", args.readers);
+    args.api.tell(&mut report, "GetRecords");
+    report.reading(front.read.records, front.read.bytes, front.elapsed);
+    report.servers_reading(front.usage, front.read.bytes);
+    if let (Some(with), Some(without)) = (front.cpu_seconds_per_gb(), native.cpu_seconds_per_gb()) {
+        let rate = native.read.bytes as f64 / native.elapsed.as_secs_f64() / 1e6;
+        report.beside_native(with, without, rate);
+    }
+    Ok(report)
+}
+
+/// What was read in one turn, or several.
+#[derive(Default)]
+struct Reading {
+    read: Read,
+    elapsed: Duration,
+    usage: Option<Usage>,
+}
+
+impl Reading {
+    fn add(&mut self, session: &Session, before: Option<Usage>, (read, elapsed): (Read, Duration)) {
+        let usage = session.servers.usage().zip(before).map(|(after, before)| after.since(before));
+        self.usage = self.usage.map_or(usage, |sum| usage.map(|more| sum.plus(more)));
+        self.read = Read { records: self.read.records + read.records, bytes: self.read.bytes + read.bytes };
+        self.elapsed += elapsed;
+    }
+
+    fn cpu_seconds_per_gb(&self) -> Option<f64> {
+        Some(self.usage?.cpu_seconds / (self.read.bytes.max(1) as f64 / 1e9))
+    }
 }
 
 /// The place of the newest record of each shard that has records.

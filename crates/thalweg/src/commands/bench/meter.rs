@@ -33,6 +33,19 @@ pub(super) struct Counts {
     pub(super) first_error: Option<String>,
 }
 
+impl Counts {
+    /// Adds what was counted at another time.
+    pub(super) fn add(&mut self, other: &Counts) {
+        self.latencies.add(&other.latencies).expect("all histograms have the same bounds");
+        self.records += other.records;
+        self.bytes += other.bytes;
+        self.total_bytes += other.total_bytes;
+        self.failed += other.failed;
+        self.retried += other.retried;
+        self.first_error = self.first_error.take().or_else(|| other.first_error.clone());
+    }
+}
+
 impl Meter {
     /// Measures from `warm_up` after now for `duration`.
     pub(super) fn new(warm_up: Duration, duration: Duration) -> Meter {

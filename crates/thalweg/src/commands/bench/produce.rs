@@ -1,9 +1,10 @@
 //! `thalweg bench produce`: writing at the maximum or at a fixed rate.
 //!
 //! By default batches are packed before the clock runs and sent to their shards as they are, so
-//! that what is seen is the servers; `--producer` sends records through the client's producer.
+//! that what is seen is the servers; `--producer` sends records through the client's producer, and
+//! `--api kinesis` puts them through the front: [`super::kinesis`].
 
-mod packed;
+pub(super) mod packed;
 mod records;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use thalweg_types::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
 use tokio::time::sleep;
 
 use super::Common;
+use super::kinesis::{self, ApiArgs, PutArgs};
 use super::load::{Batches, Payloads};
 use super::meter::Meter;
 use super::report::Report;
@@ -38,13 +40,17 @@ pub(crate) struct ProduceArgs {
     /// max, records a second (5000) or bytes a second (50MB/s); at a fixed rate calls are made on
     /// time, whether or not earlier ones have returned
     #[arg(long, value_name = "RATE", default_value = "max")]
-    rate: Rate,
-    /// Batches of one shard in flight
+    pub(super) rate: Rate,
+    /// Batches of one shard in flight; with --api kinesis callers, each with one request in flight
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    concurrency: u32,
+    pub(super) concurrency: u32,
     /// Send records through the batching, idempotent producer of the client
     #[arg(long)]
     producer: bool,
+    #[command(flatten)]
+    pub(super) put: PutArgs,
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -59,10 +65,22 @@ impl ProduceArgs {
         }
         Ok(records)
     }
+
+    fn calls_per_second(&self, records_per_call: u64) -> Option<f64> {
+        let records = self.rate.records_per_second(u64::from(self.common.record_size))?;
+        Some(records / records_per_call as f64)
+    }
 }
 
 /// Warms up, measures, lets the servers settle.
 pub(super) async fn run(session: &Session, args: &ProduceArgs) -> anyhow::Result<Report> {
+    if args.api.is_kinesis() {
+        if args.producer || args.one_record_per_call {
+            let hint = "--batch-records N says how many records a request of --api kinesis has";
+            return Err(Failure::usage(hint).into());
+        }
+        return kinesis::produce(session, args).await;
+    }
     let common = &args.common;
     let mut random = StdRng::from_os_rng();
     let payloads = Payloads::new(common.record_size as usize, &mut random);
@@ -72,7 +90,10 @@ pub(super) async fn run(session: &Session, args: &ProduceArgs) -> anyhow::Result
     let before = session.servers.usage();
     let meter = Arc::new(Meter::new(common.warm_up, common.duration));
     match batches {
-        Some(batches) => packed::run(session, args, batches, meter.clone()).await,
+        Some(batches) => {
+            let per_second = args.calls_per_second(batches.records);
+            packed::run(session, args.concurrency as usize, per_second, batches, meter.clone()).await;
+        }
         None => records::run(session, args, payloads, meter.clone(), random).await?,
     }
     sleep(common.settle).await;
@@ -91,7 +112,8 @@ pub(super) async fn run(session: &Session, args: &ProduceArgs) -> anyhow::Result
     Ok(report)
 }
 
-fn said(rate: Rate) -> String {
+/// A rate as reports name it.
+pub(super) fn said(rate: Rate) -> String {
     match rate {
         Rate::Max => "max".to_owned(),
         Rate::Records(records) => format!("{records} records/s"),

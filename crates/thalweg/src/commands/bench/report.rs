@@ -154,6 +154,16 @@ impl Report {
         self.fact("server memory", human::bytes(usage.resident_bytes));
     }
 
+    /// CPU-seconds a gigabyte through the front and natively; returns what the front alone costs.
+    pub(super) fn beside_native(&mut self, with: f64, without: f64, native_mb_per_s: f64) -> f64 {
+        let alone = with - without;
+        self.set("native", json!({ "cpu_s_per_gb": rounded(without), "mb_per_s": rounded(native_mb_per_s) }));
+        self.set("front_alone_cpu_s_per_gb", rounded(alone));
+        self.fact("native API", format!("{without:.2} CPU-s/GB at {native_mb_per_s:.1} MB/s"));
+        self.fact("front alone", format!("{alone:.2} CPU-s/GB"));
+        alone
+    }
+
     /// What the servers used for `bytes` of data, over the whole run.
     pub(super) fn servers(&mut self, session: &Session, usage: Option<Usage>, bytes: u64) {
         let Some(usage) = usage else {
@@ -191,7 +201,8 @@ impl Report {
     }
 }
 
-fn rounded(value: f64) -> f64 {
+/// Three digits after the point.
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }
 

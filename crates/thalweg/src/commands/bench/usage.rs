@@ -72,6 +72,17 @@ impl Usage {
             resident_bytes: self.resident_bytes,
         }
     }
+
+    /// What was used in both; memory as it was in the later one.
+    pub(super) fn plus(self, later: Usage) -> Usage {
+        let device = self.device_write_bytes.zip(later.device_write_bytes);
+        Usage {
+            cpu_seconds: self.cpu_seconds + later.cpu_seconds,
+            disk_write_bytes: self.disk_write_bytes + later.disk_write_bytes,
+            device_write_bytes: device.map(|(this, that)| this + that),
+            resident_bytes: later.resident_bytes,
+        }
+    }
 }
 
 /// The port of an address on this machine's loopback.

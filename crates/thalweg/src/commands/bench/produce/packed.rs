@@ -8,7 +8,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::ProduceArgs;
 use crate::commands::bench::load::Batches;
 use crate::commands::bench::meter::Meter;
 use crate::commands::bench::pace;
@@ -30,15 +29,20 @@ struct Sender {
     meter: Arc<Meter>,
 }
 
-/// Sends until the measured time is over and everything is answered.
-pub(super) async fn run(session: &Session, args: &ProduceArgs, batches: Arc<Batches>, meter: Arc<Meter>) {
-    let per_second = args.rate.records_per_second(u64::from(args.common.record_size));
-    let per_second = per_second.map(|records| records / batches.records as f64);
+/// Sends until the measured time is over and everything is answered: at `per_second` calls, or with
+/// `concurrency` in flight for each shard as fast as they are answered.
+pub(in crate::commands::bench) async fn run(
+    session: &Session,
+    concurrency: usize,
+    per_second: Option<f64>,
+    batches: Arc<Batches>,
+    meter: Arc<Meter>,
+) {
     let appender = Arc::new(session.client.raw_appender(session.name()));
     let sender = Sender { appender, batches, meter };
     match per_second {
-        None => closed_loop(sender, args.concurrency as usize).await,
-        Some(per_second) => open_loop(sender, args.concurrency as usize, per_second).await,
+        None => closed_loop(sender, concurrency).await,
+        Some(per_second) => open_loop(sender, concurrency, per_second).await,
     }
 }
 
