@@ -1,15 +1,19 @@
 //! boto3 with its default retries, while nodes that lead shards are killed: no error reaches the
 //! program, nothing is lost, doubled or misordered.
 
+use std::time::Duration;
+
 use client_tests::report::{self, Noted};
-use client_tests::{Program, Server, thalweg_binary};
+use client_tests::{Program, Running, Server, thalweg_binary};
 use serde::Deserialize;
 use thalweg_client::{ListShards, NodeId, StreamName};
-use thalweg_test_cluster::{ClusterOptions, TestCluster, history, read_all, short_or_soak};
+use thalweg_test_cluster::{ClusterOptions, TestCluster, eventually, history, read_all, short_or_soak};
 
 const SHARDS: u32 = 8;
-/// So many batches after a kill cannot all have been on their way before it, and reach all shards.
-const LINES_AFTER_A_KILL: usize = 50;
+/// So many records after a kill are many batches, each of which reaches most shards.
+const RECORDS_AFTER_A_KILL: usize = 300;
+/// Whatever a failover takes on a busy machine, and the retries of the SDK.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
 
 const FAILOVER: Program = Program { run: "exec $OUT/venv/bin/python failover.py", ..Program::BOTO3 };
 
@@ -36,7 +40,7 @@ async fn boto3_notices_no_killed_leader() {
     }
     FAILOVER.install().await.unwrap();
     let binary = thalweg_binary();
-    let options = ClusterOptions::new(binary.to_str().unwrap()).set("THALWEG_KINESIS_AUTH", "off");
+    let options = ClusterOptions::new(binary.to_str().unwrap());
     let mut cluster = TestCluster::start(options).await.unwrap();
     let stream: StreamName = "orders".parse().unwrap();
     cluster.create_stream(&stream, SHARDS).await.unwrap();
@@ -60,11 +64,20 @@ async fn boto3_notices_no_killed_leader() {
     assert_eq!(history::check(&written, &native), Vec::<String>::new());
 }
 
-/// Waits until the program has gone on for a while.
-async fn follow(program: &mut client_tests::Running) {
-    for _ in 0..LINES_AFTER_A_KILL {
-        program.line().await.unwrap();
-    }
+/// Waits until the program has written and read for a while.
+async fn follow(program: &mut Running) {
+    let begun = progress(program).await;
+    let goal = begun.map(|records| records + RECORDS_AFTER_A_KILL);
+    let gone_on = eventually("the program goes on", PROGRESS_TIMEOUT, async || {
+        let [written, read] = progress(program).await;
+        (written >= goal[0] && read >= goal[1]).then_some(())
+    });
+    gone_on.await.unwrap();
+}
+
+/// How much it has written and read.
+async fn progress(program: &mut Running) -> [usize; 2] {
+    serde_json::from_str(&program.ask().await.unwrap()).unwrap()
 }
 
 /// A node that leads a shard, and is not `spared`.

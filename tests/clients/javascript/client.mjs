@@ -134,19 +134,25 @@ async function pollShard(shard, isOpen, noteRead) {
 const subscription = (ConsumerARN, ShardId) =>
   new SubscribeToShardCommand({ ConsumerARN, ShardId, StartingPosition: { Type: "TRIM_HORIZON" } });
 
-// Over HTTP/2 a subscription that is no longer wanted lasts, and keeps the process, until it is aborted.
-const noLongerWanted = new AbortController();
-const subscribe = (client, consumer, shard) =>
-  client.send(subscription(consumer, shard), { abortSignal: noLongerWanted.signal });
+const subscribe = async (client, consumer, shard) => (await client.send(subscription(consumer, shard))).EventStream;
+
+// One that ends before it is read is lost with its connection, so reading begins at once.
+async function readToItsEnd(events) {
+  const read = [];
+  for await (const event of events) read.push(event);
+  return read;
+}
 
 const fanOutShard = (client, consumer, subscriptions) => async (shard, isOpen, noteRead) => {
-  const opened = subscriptions.get(shard) ?? (await subscribe(client, consumer, shard));
-  for await (const { SubscribeToShardEvent: event } of opened.EventStream) {
+  const events = (await subscriptions.get(shard)) ?? (await subscribe(client, consumer, shard));
+  let children;
+  for await (const { SubscribeToShardEvent: event } of events) {
     noteRead(event.Records);
-    if (event.ContinuationSequenceNumber === undefined) return event.ChildShards;
+    if (event.ContinuationSequenceNumber === undefined) children = event.ChildShards;
     if (isOpen && event.MillisBehindLatest === 0) return [];
   }
-  throw new Error(`${shard}: the subscription ended without a word`);
+  if (!children) throw new Error(`${shard}: the subscription ended without a word`);
+  return children;
 };
 
 const streamSummary = async (StreamName) =>
@@ -170,7 +176,7 @@ await putMany(500);
 
 const consumers = [await registerConsumer("reader"), await registerConsumer("reader-http1")];
 const [left, right] = await listShards();
-const subscriptions = new Map([[left.ShardId, await subscribe(kinesis, consumers[0], left.ShardId)]]);
+const toBeSplit = readToItsEnd(await subscribe(kinesis, consumers[0], left.ShardId));
 await expectError("second_subscription", subscription(consumers[0], left.ShardId));
 
 // The left shard is split while it is subscribed to, then its upper half merged with the right one.
@@ -190,9 +196,8 @@ await waitActive(STREAM);
 await putMany(100);
 
 report.polled = await readAll(pollShard);
-report.fanned_out = await readAll(fanOutShard(kinesis, consumers[0], subscriptions));
+report.fanned_out = await readAll(fanOutShard(kinesis, consumers[0], new Map([[left.ShardId, toBeSplit]])));
 report.fanned_out_http1 = await readAll(fanOutShard(overHttp1, consumers[1], new Map()));
-noLongerWanted.abort();
 const parents = (shard) => [shard.ParentShardId, shard.AdjacentParentShardId].filter(Boolean);
 report.lineage = Object.fromEntries((await listShards()).map((shard) => [shard.ShardId, parents(shard)]));
 for (const ConsumerARN of consumers) await send(new DeregisterStreamConsumerCommand({ ConsumerARN }));
@@ -231,6 +236,6 @@ await expectError("too_many_records", new PutRecordsCommand({ StreamName: STREAM
 await expectError("oversize_record", new PutRecordCommand(large));
 await expectError("validation", new CreateStreamCommand({ StreamName: "not/a/name", ShardCount: 1 }), overHttp1);
 
-kinesis.destroy();
-overHttp1.destroy();
 console.log(JSON.stringify(report));
+// Over HTTP/2 the SDK keeps a subscription that its reader has left, and with it the process.
+process.exit();

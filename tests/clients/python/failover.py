@@ -1,7 +1,7 @@
 """boto3 with its default retries writes and reads without pause until its input ends.
 
-Any error that reaches this program ends it. Each line of output is a sign of life; the last one
-is the report that tests/clients/failover.rs checks.
+Any error that reaches this program ends it. Asked by an empty line, it tells how much was written
+and read; its last line of output is the report that tests/clients/failover.rs checks.
 """
 
 import json
@@ -43,7 +43,6 @@ def write():
             for entry, result in zip(entries, answer["Records"], strict=True):
                 place = [result["ShardId"], result["SequenceNumber"]]
                 written.append([entry["PartitionKey"], entry["Data"].decode(), *place])
-            print(f"{len(written)} written, {len(polled)} read", flush=True)
     finally:
         writer_ended.set()
 
@@ -76,6 +75,7 @@ def stop_on_failure(task):
 with ThreadPoolExecutor() as pool:
     for task in [pool.submit(write), pool.submit(read)]:
         task.add_done_callback(stop_on_failure)
-    sys.stdin.read()
+    for _ in sys.stdin:
+        print(json.dumps([len(written), len(polled)]), flush=True)
     input_ended.set()
 print(json.dumps({"written": written, "polled": polled, "longest_ms": longest_ms}))

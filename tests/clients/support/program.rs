@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
@@ -161,11 +161,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// The next line of its output; an error when it has ended instead.
-    pub async fn line(&mut self) -> anyhow::Result<String> {
+    /// Gives it an empty line; the line it answers, or an error when it has ended instead.
+    pub async fn ask(&mut self) -> anyhow::Result<String> {
+        let asked = self.child.stdin.as_mut().context("its input is open")?.write_all(b"\n").await;
         let line = tokio::time::timeout(RUN_TIMEOUT, self.output.next_line()).await;
         match line.with_context(|| format!("{}: said nothing for {RUN_TIMEOUT:?}", self.folder))?? {
-            Some(line) => Ok(line),
+            Some(line) => asked.map(|()| line).context("it takes no input"),
             None => {
                 let why = self.ended().await?;
                 bail!("{}: has ended: {why}", self.folder)
