@@ -236,6 +236,5 @@ await expectError("too_many_records", new PutRecordsCommand({ StreamName: STREAM
 await expectError("oversize_record", new PutRecordCommand(large));
 await expectError("validation", new CreateStreamCommand({ StreamName: "not/a/name", ShardCount: 1 }), overHttp1);
 
-console.log(JSON.stringify(report));
 // Over HTTP/2 the SDK keeps a subscription that its reader has left, and with it the process.
-process.exit();
+process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit());
