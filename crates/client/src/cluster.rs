@@ -1,6 +1,6 @@
 //! Looking after nodes, leaders and what holds for all streams together.
 //!
-//! Access keys: [`crate::access_keys`].
+//! Access keys: [`crate::access_keys`]. What happened: [`crate::events`].
 
 use thalweg_catalog::{AccountPatch, AccountSettings};
 use thalweg_proto::v1;

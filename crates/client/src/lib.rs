@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Client ──┬─ streams()   create, describe, split, merge, set, consumers …   any node answers
-//!            ├─ cluster()   nodes, draining, leaders, access keys              any node answers
+//!            ├─ cluster()   nodes, draining, leaders, access keys, events      any node answers
 //!            ├─ routing()   image of one stream, kept fresh by a watch
 //!            ├─ Producer    records → batches → the leader of each shard
 //!            ├─ append()    the simple form of it
@@ -40,6 +40,7 @@ pub mod cluster;
 pub mod connect;
 pub mod consumer;
 pub mod describe;
+pub mod events;
 pub mod fan_out;
 pub mod options;
 pub mod producer;
@@ -67,6 +68,7 @@ pub use consumer::{
     Checkpoint, ConsumeError, ConsumedBatch, ConsumedRecord, Consumer, ConsumerBuilder, ShardProgress, StartPosition,
 };
 pub use describe::{ClusterDescription, NodeDescription, ShardDescription, StreamDescription};
+pub use events::{ClusterEvent, EventPage, ListEvents};
 pub use options::Options;
 pub use producer::{CloseReport, Deliveries, Delivery, ProduceError, Producer, ProducerBuilder, RecordPosition};
 pub use raw::{Appended, RawAppender};

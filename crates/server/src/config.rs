@@ -51,6 +51,16 @@ pub struct Config {
     /// 5 min, at least 1 s.
     #[serde(with = "humantime_serde")]
     pub node_dead_after: Duration,
+    /// How long a shard of an on-demand stream is hot before it is split. Default 3 min, at least 1 s.
+    #[serde(with = "humantime_serde")]
+    pub on_demand_split_after: Duration,
+    /// How long two neighbours are cold before they are merged. Default 30 min, at least
+    /// `on_demand_split_after`.
+    #[serde(with = "humantime_serde")]
+    pub on_demand_merge_after: Duration,
+    /// Splits and merges that on-demand streams begin within a minute, all together. Default 30; 0
+    /// leaves every stream as it is.
+    pub on_demand_reshards_per_minute: usize,
     /// How often leaders look for records past retention. Default 60 s, at least 1 s.
     #[serde(with = "humantime_serde")]
     pub retention_interval: Duration,
@@ -107,6 +117,9 @@ impl Default for Config {
             account_limits: LimitsMode::Unlimited,
             tls: None,
             node_dead_after: Duration::from_secs(300),
+            on_demand_split_after: Duration::from_secs(180),
+            on_demand_merge_after: Duration::from_secs(1_800),
+            on_demand_reshards_per_minute: 30,
             retention_interval: Duration::from_secs(60),
             cache_bytes: 128 * MIB,
             reserve_bytes: 256 * MIB,
@@ -170,6 +183,17 @@ impl Config {
         Ok(config)
     }
 
+    /// Over how long rates of writes are averaged: long enough to be smooth, well within the time
+    /// for which a shard has to be hot.
+    pub(crate) fn rate_window(&self) -> Duration {
+        (self.on_demand_split_after / 3).min(Duration::from_secs(60))
+    }
+
+    /// How often they are measured.
+    pub(crate) fn rate_interval(&self) -> Duration {
+        self.rate_window() / 12
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |message: &str| Err(ConfigError(message.to_owned()));
         if self.node_id == 0 {
@@ -182,6 +206,12 @@ impl Config {
         }
         if self.node_dead_after < Duration::from_secs(1) {
             return refuse("`node_dead_after` must be at least 1s");
+        }
+        if self.on_demand_split_after < Duration::from_secs(1) {
+            return refuse("`on_demand_split_after` must be at least 1s");
+        }
+        if self.on_demand_merge_after < self.on_demand_split_after {
+            return refuse("`on_demand_merge_after` must be at least as long as `on_demand_split_after`");
         }
         if self.retention_interval < Duration::from_secs(1) {
             return refuse("`retention_interval` must be at least 1s");

@@ -142,6 +142,8 @@ impl Node {
         let groups = Groups::start(id, raft_options, log.clone(), Arc::new(TcpConnector::default()));
         let shard_options = thalweg_shard::Options {
             retention_interval: config.retention_interval,
+            rate_interval: config.rate_interval(),
+            rate_window: config.rate_window(),
             ..thalweg_shard::Options::default()
         };
         let host = ShardHost::new(groups.clone(), clock.clone(), shard_options);
@@ -377,6 +379,9 @@ fn controller_options(config: &Config, listeners: &Listeners) -> thalweg_control
     };
     let mut options = thalweg_controller::Options::new(advertised, seeds(config));
     options.node_dead_after = config.node_dead_after;
+    options.on_demand.split_after = config.on_demand_split_after;
+    options.on_demand.merge_after = config.on_demand_merge_after;
+    options.on_demand.steps_per_minute_max = config.on_demand_reshards_per_minute;
     options
 }
 

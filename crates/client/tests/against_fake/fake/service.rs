@@ -212,6 +212,10 @@ impl ClusterService for Node {
         unimplemented()
     }
 
+    async fn list_events(&self, _: Request<v1::ListEventsRequest>) -> Result<Response<v1::ListEventsResponse>, Status> {
+        unimplemented()
+    }
+
     async fn create_access_key(
         &self,
         request: Request<v1::CreateAccessKeyRequest>,
