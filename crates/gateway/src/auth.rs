@@ -11,9 +11,9 @@ use ::http::request::Parts;
 use axum::body::Bytes;
 use thalweg_catalog::{FanOutConsumer, Stream};
 use thalweg_kinesis::sign::{Authorization, BodyHash, Expected, RequestParts, missing_token};
-use thalweg_kinesis::token::ShardIteratorToken;
+use thalweg_kinesis::token::{Listing, PageToken, ShardIteratorToken};
 use thalweg_kinesis::{ApiError, ErrorKind, Struct};
-use thalweg_types::UnixMillis;
+use thalweg_types::{StreamId, UnixMillis};
 
 use crate::call::Call;
 use crate::policy::{Deed, Policy};
@@ -109,10 +109,19 @@ fn named(gateway: &Gateway, call: &Call, input: &Struct) -> Option<(Arc<Stream>,
     }
     if let Some(text) = input.text("ShardIterator") {
         let token = ShardIteratorToken::open(&gateway.token_key().ok()?, text).ok()?;
-        let found = gateway.catalog().streams().find(|stream| stream.id == token.stream).cloned();
-        return found.map(|stream| (stream, None));
+        return with_id(gateway, token.stream).map(|stream| (stream, None));
     }
-    target::stream(gateway, call, input).ok().map(|stream| (stream, None))
+    if let Some(text) = input.text("NextToken").filter(|_| call.operation.name() == "ListShards") {
+        let token = PageToken::open(&gateway.token_key().ok()?, Listing::Shards, text).ok()?;
+        return with_id(gateway, token.stream?).map(|stream| (stream, None));
+    }
+    let stream = target::stream(gateway, call, input).ok()?;
+    let consumer = input.text("ConsumerName").and_then(|name| stream.consumers.get(name)).cloned();
+    Some((stream, consumer))
+}
+
+fn with_id(gateway: &Gateway, id: StreamId) -> Option<Arc<Stream>> {
+    gateway.catalog().streams().find(|stream| stream.id == id).cloned()
 }
 
 fn denied(deed: Deed<'_>) -> ApiError {
@@ -122,4 +131,67 @@ fn denied(deed: Deed<'_>) -> ApiError {
          {resource} with an explicit deny in a resource-based policy"
     );
     ApiError::new(ErrorKind::AccessDenied, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing;
+
+    const DENY: &str = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"kinesis:*",
+        "Resource":"arn:aws:kinesis:us-east-1:000000000000:stream/orders*"}}"#;
+    const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/orders";
+    const CONSUMER: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/orders/consumer/reader:9";
+
+    fn is_denied(gateway: &Gateway, operation: &str, region: &str, input: &Struct) -> bool {
+        match authorize(gateway, &testing::call(operation, region), input) {
+            Ok(()) => false,
+            Err(error) => error.kind == ErrorKind::AccessDenied,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_streams_policy_binds_by_whichever_way_the_stream_is_named() {
+        let gateway = testing::gateway(testing::catalog(Some(DENY), None, json!("unlimited")), Auth::Required);
+        let free = testing::gateway(testing::catalog(None, None, json!("unlimited")), Auth::Required);
+        let key = gateway.token_key().unwrap();
+        let (stream, issued) = (thalweg_types::StreamId(7), UnixMillis(1_000_000));
+        let page = PageToken {
+            listing: Listing::Shards,
+            stream: Some(stream),
+            after: "shardId-000000000000".to_owned(),
+            detail: vec![2, 0, 0, 0, 0, 0, 0, 0, 0],
+            issued,
+        };
+        let position = thalweg_kinesis::token::TokenPosition::TrimHorizon;
+        let iterator = ShardIteratorToken { stream, shard: thalweg_types::ShardId(0), position, issued };
+        let ways = [
+            ("PutRecord", Struct::new().with("StreamName", "orders")),
+            ("PutRecord", Struct::new().with("StreamARN", STREAM)),
+            ("TagResource", Struct::new().with("ResourceARN", STREAM)),
+            ("ListTagsForResource", Struct::new().with("ResourceARN", CONSUMER)),
+            ("SubscribeToShard", Struct::new().with("ConsumerARN", CONSUMER)),
+            ("GetRecords", Struct::new().with("ShardIterator", iterator.seal(&key))),
+            ("ListShards", Struct::new().with("NextToken", page.seal(&key))),
+        ];
+        for (operation, input) in &ways {
+            for region in ["us-east-1", "eu-west-1"] {
+                assert!(is_denied(&gateway, operation, region, input), "{operation} {region} {input:?}");
+                assert!(!is_denied(&free, operation, region, input), "{operation} {region} {input:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_consumers_policy_binds_by_its_arn_and_by_its_name() {
+        let gateway = testing::gateway(testing::catalog(None, Some(DENY), json!("unlimited")), Auth::Required);
+        let by_name = Struct::new().with("StreamARN", STREAM).with("ConsumerName", "reader");
+        assert!(is_denied(&gateway, "DeregisterStreamConsumer", "us-east-1", &by_name));
+        let by_arn = Struct::new().with("ConsumerARN", CONSUMER);
+        assert!(is_denied(&gateway, "DeregisterStreamConsumer", "us-east-1", &by_arn));
+        let of_other = Struct::new().with("StreamARN", STREAM).with("ConsumerName", "other");
+        assert!(!is_denied(&gateway, "RegisterStreamConsumer", "us-east-1", &of_other));
+    }
 }

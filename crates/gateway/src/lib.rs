@@ -34,6 +34,8 @@ mod resource;
 mod settings;
 mod subscription;
 mod target;
+#[cfg(test)]
+mod testing;
 
 pub use config::{AccountLimits, Auth, GatewayConfig};
 pub use gateway::{Gateway, GatewayParts};

@@ -118,7 +118,8 @@ impl Statement {
         {
             return Err(BadPolicy(format!("the Principal `{name}` has to be `*` or {{\"AWS\": ...}}")));
         }
-        match self.action.iter().find(|action| !action.starts_with("kinesis:") && *action != "*") {
+        let is_ours = |action: &str| action.get(..8).is_some_and(|service| service.eq_ignore_ascii_case("kinesis:"));
+        match self.action.iter().find(|action| !is_ours(action) && *action != "*") {
             Some(other) => Err(BadPolicy(format!("the Action `{other}` is not one of kinesis:"))),
             None => Ok(()),
         }
@@ -129,11 +130,24 @@ impl Statement {
             Principal::Anyone(_) => true,
             Principal::Named { aws } => aws.iter().any(|name| is_principal(name, deed)),
         };
-        let action = format!("kinesis:{}", deed.operation);
+        // Names of actions have no case.
+        let action = format!("kinesis:{}", deed.operation).to_ascii_lowercase();
         caller
-            && self.action.iter().any(|pattern| matches(pattern, &action))
-            && self.resource.as_ref().is_none_or(|list| list.iter().any(|pattern| matches(pattern, deed.resource)))
+            && self.action.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
+            && self.resource.as_ref().is_none_or(|list| list.iter().any(|pattern| is_resource(pattern, deed.resource)))
     }
+}
+
+/// Whether a pattern names a resource. A request names its region itself and is answered whatever it
+/// is, so the region of a pattern tells no streams apart and must not keep it from being obeyed.
+fn is_resource(pattern: &str, resource: &str) -> bool {
+    let in_its_region = || {
+        let region = pattern.split(':').nth(3)?;
+        let mut parts: Vec<&str> = resource.splitn(5, ':').collect();
+        *parts.get_mut(3)? = region;
+        Some(matches(pattern, &parts.join(":")))
+    };
+    matches(pattern, resource) || in_its_region().unwrap_or(false)
 }
 
 /// Everyone, the whole account, or one key as a user of it.
@@ -203,6 +217,16 @@ mod tests {
         assert!(!denied(r#"{"AWS":"arn:aws:iam::000000000000:user/writer"}"#, "kinesis:*", "*"));
         assert!(!denied(r#""*""#, "kinesis:Get*", orders));
         assert!(!denied(r#""*""#, "kinesis:*", "arn:aws:kinesis:*:stream/other"));
+    }
+
+    #[test]
+    fn a_deny_binds_in_every_region_and_whatever_the_case_of_its_action() {
+        for region in ["us-east-1", "eu-central-1", "us-*", "*", ""] {
+            let arn = |stream: &str| format!("arn:aws:kinesis:{region}:000000000000:stream/{stream}");
+            assert!(denied(r#""*""#, "kinesis:putrecord", &arn("orders")), "{region}");
+            assert!(denied(r#""*""#, "Kinesis:PUT*", &arn("o*")), "{region}");
+            assert!(!denied(r#""*""#, "kinesis:PutRecord", &arn("other")), "{region}");
+        }
     }
 
     #[test]
