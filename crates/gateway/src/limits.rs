@@ -22,7 +22,7 @@ use crate::call::Call;
 use bucket::Bucket;
 use control::ControlRates;
 
-/// Shards whose use is remembered; beyond it those that rest are forgotten.
+/// Shards whose use is remembered; beyond it those that rest are forgotten, or all if none does.
 const SHARDS_REMEMBERED: usize = 50_000;
 
 /// Large records may come in bursts of up to 10 MiB, whatever the rate.
@@ -62,6 +62,8 @@ pub(crate) fn fan_out_pause(stream: &Stream, bytes: usize) -> Duration {
 /// One shard's recent use.
 #[derive(Clone, Copy, Debug)]
 struct Usage {
+    /// The limits that the buckets were made for.
+    rates: Rates,
     write_bytes: Bucket,
     write_records: Bucket,
     read_bytes: Bucket,
@@ -71,11 +73,19 @@ struct Usage {
 impl Usage {
     fn unused(rates: &Rates, now: Instant) -> Usage {
         Usage {
+            rates: *rates,
             write_bytes: Bucket::full(WRITE_BURST_BYTES.max(rates.write_bytes), now),
             write_records: Bucket::full(rates.write_records, now),
             read_bytes: Bucket::full(rates.read_bytes, now),
             read_calls: Bucket::full(rates.read_calls, now),
         }
+    }
+}
+
+impl Usage {
+    fn is_rested(&self, now: Instant) -> bool {
+        let buckets = [self.write_bytes, self.write_records, self.read_bytes, self.read_calls];
+        buckets.iter().all(|bucket| bucket.is_rested(now))
     }
 }
 
@@ -147,8 +157,60 @@ impl Limits {
     ) -> T {
         let mut shards = self.shards.lock();
         if shards.len() >= SHARDS_REMEMBERED {
-            shards.retain(|_, usage| !usage.write_bytes.is_rested(now));
+            make_room(&mut shards, |usage| usage.is_rested(now));
         }
-        change(shards.entry((stream.id, shard)).or_insert_with(|| Usage::unused(rates, now)))
+        let usage = shards.entry((stream.id, shard)).or_insert_with(|| Usage::unused(rates, now));
+        if usage.rates != *rates {
+            *usage = Usage::unused(rates, now);
+        }
+        change(usage)
+    }
+}
+
+/// Forgets what rests; if that leaves no quarter free, all of it, so that looking for room is rare.
+fn make_room<K, V>(known: &mut HashMap<K, V>, rests: impl Fn(&V) -> bool) {
+    let before = known.len();
+    known.retain(|_, value| !rests(value));
+    if known.len() > before - before / 4 {
+        known.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing;
+
+    fn stream(limits: serde_json::Value) -> Stream {
+        let catalog = testing::catalog(None, None, limits);
+        Stream::clone(catalog.streams().next().expect("one stream"))
+    }
+
+    fn admitted(limits: &Limits, stream: &Stream) -> usize {
+        let call = testing::call("GetRecords", "us-east-1");
+        (0..100).filter(|_| limits.admit_read(&call, stream, ShardId(0)).is_ok()).count()
+    }
+
+    #[test]
+    fn limits_that_change_hold_at_once() {
+        let limits = Limits::new(AccountLimits::Unlimited);
+        let few = stream(json!("kinesis"));
+        assert_eq!(admitted(&limits, &few), 5);
+        let many = stream(json!({ "custom": { "read_calls_per_second": 60 } }));
+        assert_eq!(admitted(&limits, &many), 60);
+        let only_writes = stream(json!({ "custom": { "write_records_per_second": 1 } }));
+        assert_eq!(admitted(&limits, &only_writes), 100);
+        assert_eq!(admitted(&limits, &few), 5, "what was without limit before has one now");
+    }
+
+    #[test]
+    fn room_is_made_though_nothing_rests() {
+        let mut known: HashMap<u32, bool> = (0..100).map(|key| (key, key >= 50)).collect();
+        make_room(&mut known, |rests| *rests);
+        assert_eq!(known.len(), 50);
+        make_room(&mut known, |rests| *rests);
+        assert_eq!(known.len(), 0);
     }
 }

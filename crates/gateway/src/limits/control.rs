@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use super::bucket::Bucket;
 use crate::call::Call;
 
-/// Rates that are remembered; beyond it those that rest are forgotten.
+/// Rates that are remembered; beyond it those that rest are forgotten, or all if none does: a caller
+/// can name any number of streams, whether there or not.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// What a rate is counted by.
@@ -54,7 +55,7 @@ impl ControlRates {
         let counted = scope(by, input);
         let mut recent = self.recent.lock();
         if recent.len() >= REMEMBERED_MAX {
-            recent.retain(|_, bucket| !bucket.is_rested(now));
+            super::make_room(&mut recent, |bucket| bucket.is_rested(now));
         }
         let bucket = recent.entry((call.operation, counted)).or_insert_with(|| Bucket::full(rate, now));
         if bucket.has(1.0, rate, now) {
