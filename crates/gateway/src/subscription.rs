@@ -113,6 +113,8 @@ impl Subscription {
                 Some(event::initial_response())
             }
             Next::Event(page) => self.event(*page).await,
+            // A page that is there already would come before any deadline.
+            Next::Page if Instant::now() >= self.ends => None,
             Next::Page => {
                 // Neither loses anything when the other comes first.
                 let came = tokio::select! {
@@ -161,7 +163,8 @@ impl Subscription {
         let lag_ms = page.millis_behind_latest;
         let state = FollowerState { lag_ms, expires_in_ms: retention_ms.saturating_sub(lag_ms) };
         counts.note_follower(stream, shard, &self.consumer.name, state);
-        tokio::time::sleep(limits::fan_out_pause(&self.stream, bytes)).await;
+        let pause = limits::fan_out_pause(&self.stream, bytes);
+        let _ = tokio::time::timeout_at(self.ends, tokio::time::sleep(pause)).await.is_ok();
     }
 
     /// What took over from the shard, once this node has heard of it.
@@ -170,7 +173,8 @@ impl Subscription {
         let mut catalogs = self.gateway.catalogs();
         loop {
             let catalog = catalogs.borrow_and_update().clone();
-            let children = present::children(catalog.stream(&self.stream.name)?, self.shard);
+            let stream = catalog.stream(&self.stream.name).filter(|stream| stream.id == self.stream.id)?;
+            let children = present::children(stream, self.shard);
             if !children.is_empty() {
                 return Some(children);
             }
