@@ -5,7 +5,10 @@
 
 mod fan_out;
 mod iterators;
+mod listing;
 mod reading;
+mod settings;
+mod signatures;
 mod support;
 mod transport;
 mod wire;
