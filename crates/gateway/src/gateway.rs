@@ -137,6 +137,11 @@ impl Gateway {
         now: UnixMillis,
     ) -> Result<(Operation, Caller), ApiError> {
         let operation = Operation::by_name(&head.operation).ok_or(ApiError::bare(ErrorKind::UnknownOperation))?;
+        // A node that has just started knows no stream and no key yet, which does not mean that there are
+        // none: clients end for good on what such answers say.
+        if self.catalog().cluster().is_none() {
+            return Err(not_formed());
+        }
         Ok((operation, auth::authenticate(self, parts, body, now)?))
     }
 
@@ -195,4 +200,33 @@ impl Gateway {
 
 fn not_formed() -> ApiError {
     ApiError::new(ErrorKind::ServiceUnavailable, "this node has not joined its cluster yet; try again in a moment")
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Auth, testing};
+
+    async fn answer(gateway: &Gateway, operation: &str, body: &str) -> StatusCode {
+        let request = Request::post("/")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", format!("Kinesis_20131202.{operation}"));
+        gateway.serve(request.body(Body::from(body.to_owned())).unwrap()).await.status()
+    }
+
+    #[tokio::test]
+    async fn a_node_without_its_catalog_asks_to_be_tried_again_and_denies_nothing() {
+        let body = r#"{"StreamName":"orders","ShardId":"0","ShardIteratorType":"TRIM_HORIZON"}"#;
+        for auth in [Auth::Off, Auth::Optional, Auth::Required] {
+            let starting = testing::gateway(Catalog::new(), auth);
+            assert_eq!(answer(&starting, "GetShardIterator", body).await, StatusCode::SERVICE_UNAVAILABLE, "{auth:?}");
+            assert_eq!(answer(&starting, "GetShardIterator", "{").await, StatusCode::BAD_REQUEST, "{auth:?}");
+        }
+        let started = testing::gateway(testing::catalog(None, None, json!("unlimited")), Auth::Off);
+        assert_eq!(answer(&started, "ListStreams", "{}").await, StatusCode::OK);
+        assert_eq!(answer(&started, "GetShardIterator", body).await, StatusCode::BAD_REQUEST);
+    }
 }
