@@ -100,6 +100,10 @@ pub(crate) struct ImageDirectory {
 impl Directory for ImageDirectory {
     fn locate(&self, stream: StreamId, shard: ShardId) -> Located {
         let image = self.image.borrow().clone();
+        // Before its first image a node knows no stream, which does not mean that there is none.
+        if image.catalog.cluster().is_none() {
+            return Located::Elsewhere { leader: None };
+        }
         let Some(stream) = image.catalog.streams().find(|known| known.id == stream) else {
             return Located::StreamUnknown;
         };
@@ -111,5 +115,16 @@ impl Directory for ImageDirectory {
 
     fn public_address(&self, node: NodeId) -> Option<String> {
         self.image.borrow().public_address(node).map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_without_its_first_image_does_not_say_that_a_stream_does_not_exist() {
+        let directory = ImageDirectory { image: watch::channel(Arc::new(Image::default())).1 };
+        assert_eq!(directory.locate(StreamId(1), ShardId(0)), Located::Elsewhere { leader: None });
     }
 }
