@@ -19,6 +19,7 @@ mod admin;
 mod config;
 pub mod dev;
 mod front;
+mod greeting;
 mod grpc;
 mod identity;
 mod metrics;

@@ -6,8 +6,8 @@
 //!                                                 │      content type application/grpc* ──► gRPC
 //!                                                 └────► everything else ────────────────► Kinesis
 //! ```
-//! Holds: a connection that says nothing at first is closed after a bounded time; connections have a
-//! bound, and none delays another.
+//! Holds: a connection that does not say at first what it speaks is closed after a bounded time;
+//! connections have a bound, and none delays another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use crate::greeting;
 use crate::grpc::{
     CONNECTION_WINDOW_BYTES, FRAME_BYTES, GOODBYE, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
     STREAMS_MAX,
@@ -33,7 +34,7 @@ use crate::grpc::{
 
 /// Connections at the same time.
 const CONNECTIONS_MAX: usize = 16_384;
-/// For the first byte, and for the TLS handshake.
+/// For the first byte, for the TLS handshake, and for what tells HTTP/1.1 from HTTP/2.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the head of an HTTP/1.1 request, once it has begun.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -142,9 +143,58 @@ impl Serving {
 
     async fn http_on(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ending: Watcher) {
         let service = TowerToHyperService::new(self.router.clone());
-        let connection = self.http.serve_connection(TokioIo::new(io), service);
-        if let Err(error) = ending.watch(connection.into_owned()).await {
-            tracing::debug!(%error, "a connection ended");
+        let (io, silent) = greeting::heard(io, GREETING_TIMEOUT);
+        let connection = self.http.serve_connection(TokioIo::new(io), service).into_owned();
+        tokio::select! {
+            ended = ending.watch(connection) => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended");
+            },
+            () = silent => tracing::debug!("a connection did not say what it speaks"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn connection() -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let graceful = GracefulShutdown::new();
+        let watcher = graceful.watcher();
+        let serving = Serving { router: Router::new(), tls: None, http: http() };
+        tokio::spawn(async move {
+            let _graceful = graceful;
+            serving.http_on(theirs, watcher).await;
+        });
+        ours
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_does_not_say_what_it_speaks_is_closed() {
+        for said in ["", "P", "PRI * HTTP/2.0\r\n"] {
+            let (mut ours, since) = (connection(), Instant::now());
+            ours.write_all(said.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let closed = tokio::time::timeout(2 * GREETING_TIMEOUT, ours.read_to_end(&mut answer)).await;
+            assert!(closed.is_ok(), "{said:?} is open after {:?}", since.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_said_it_stays_open() {
+        let mut ours = connection();
+        for _ in 0..3 {
+            ours.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+            let mut answer = [0; 12];
+            ours.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 404");
+            tokio::time::sleep(GREETING_TIMEOUT + Duration::from_secs(1)).await;
+            let mut rest = vec![0; 4_096];
+            assert!(ours.read(&mut rest).await.unwrap() > 0, "the rest of the answer");
         }
     }
 }
