@@ -1,6 +1,7 @@
 //! The operations: one handler file each, or one for what is done and undone.
 
 mod account_settings;
+mod begun;
 mod change_retention;
 mod consumers;
 mod create_stream;

@@ -102,6 +102,14 @@ pub(crate) fn shard_to_change<'s>(call: &Call, stream: &'s Stream, text: &str) -
     found.ok_or_else(|| texts::shard_not_named(text, &stream.name, &call.account))
 }
 
+/// The shard after which a listing begins. It need not exist: it may have expired since.
+pub(crate) fn start_shard(text: &str) -> Result<ShardId, ApiError> {
+    let wrong = || {
+        ApiError::new(ErrorKind::InvalidArgument, format!("{text} is not a shard id: expected shardId-000000000000"))
+    };
+    shard_id(text).ok_or_else(wrong)
+}
+
 /// A shard's id: `shardId-000000000003`, and the short forms that the service takes too.
 pub(crate) fn shard_id(text: &str) -> Option<ShardId> {
     let number = text.rsplit_once('-').map_or(text, |(_, number)| number);

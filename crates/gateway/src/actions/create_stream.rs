@@ -1,8 +1,9 @@
 //! CreateStream.
 
-use thalweg_client::{CreateStream, Distribution, Reason, StreamMode, StreamSettings};
+use thalweg_client::{CreateStream, Distribution, StreamMode, StreamSettings};
 use thalweg_kinesis::{ApiError, ErrorKind, Struct};
 
+use super::begun;
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::{Gateway, failure, settings, target};
@@ -27,14 +28,12 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: &Struct) -> Re
         },
         ..CreateStream::default()
     };
-    match gateway.client().streams().kinesis_rules().create(&name, wanted).await {
-        Ok(_) => Ok(Answer::Empty),
-        // It exists and its shards are still opening: that is all that this call promises.
-        Err(error) if error.reason() == Some(Reason::Timeout) && gateway.catalog().stream(&name).is_some() => {
-            Ok(Answer::Empty)
-        }
-        Err(error) => Err(failure::of_call(call, &error)),
-    }
+    let streams = gateway.client().streams().kinesis_rules();
+    let known = gateway.catalog().stream(&name).map(|stream| stream.id);
+    let created = begun::settled(streams.create(&name, wanted), || {
+        gateway.catalog().stream(&name).is_some_and(|stream| Some(stream.id) != known)
+    });
+    created.await.map(|()| Answer::Empty).map_err(|error| failure::of_call(call, &error))
 }
 
 fn shard_count(mode: StreamMode, input: &Struct) -> Result<u32, ApiError> {

@@ -13,7 +13,7 @@ const SHARDS_MAX: usize = 100;
 pub(crate) fn handle(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
     let stream = target::stream(gateway, call, input)?;
     let limit = input.int("Limit").map_or(SHARDS_MAX, |limit| (limit as usize).min(SHARDS_MAX));
-    let after = input.text("ExclusiveStartShardId").and_then(target::shard_id);
+    let after = input.text("ExclusiveStartShardId").map(target::start_shard).transpose()?;
     let listed = match stream.status {
         StreamStatus::Creating => Vec::new(),
         _ => stream.list_shards(ShardFilter::FromTrimHorizon, call.now),

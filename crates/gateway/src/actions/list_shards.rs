@@ -58,7 +58,7 @@ fn begun(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Listed, ApiEr
         return Err(texts::stream_not_found(&stream.name, &call.account));
     }
     let filter = input.structure("ShardFilter").map_or(Ok(ShardFilter::FromTrimHorizon), shard_filter)?;
-    let after = input.text("ExclusiveStartShardId").map(named_shard).transpose()?;
+    let after = input.text("ExclusiveStartShardId").map(target::start_shard).transpose()?;
     Ok(Listed { stream, filter, after })
 }
 
@@ -106,7 +106,7 @@ fn shard_filter(filter: &Struct) -> Result<ShardFilter, ApiError> {
     match kind {
         "AFTER_SHARD_ID" => {
             let id = filter.text("ShardId").ok_or_else(|| missing("ShardId"))?;
-            named_shard(id).map(ShardFilter::AfterShardId)
+            target::start_shard(id).map(ShardFilter::AfterShardId)
         }
         "AT_TRIM_HORIZON" => Ok(ShardFilter::AtTrimHorizon),
         "AT_LATEST" => Ok(ShardFilter::AtLatest),
@@ -114,13 +114,6 @@ fn shard_filter(filter: &Struct) -> Result<ShardFilter, ApiError> {
         "FROM_TIMESTAMP" => time().map(ShardFilter::FromTimestamp),
         _ => Ok(ShardFilter::FromTrimHorizon),
     }
-}
-
-fn named_shard(text: &str) -> Result<ShardId, ApiError> {
-    let wrong = || {
-        ApiError::new(ErrorKind::InvalidArgument, format!("{text} is not a shard id: expected shardId-000000000000"))
-    };
-    target::shard_id(text).ok_or_else(wrong)
 }
 
 /// The filter as the bytes of a token: what kind, then its number.

@@ -2,6 +2,7 @@
 
 use thalweg_kinesis::{ApiError, Struct};
 
+use super::begun;
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::{Gateway, failure, target};
@@ -11,8 +12,7 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: &Struct) -> Re
     let shard = target::shard_to_change(call, &stream, input.text("ShardToMerge").unwrap_or(""))?;
     let adjacent = target::shard_to_change(call, &stream, input.text("AdjacentShardToMerge").unwrap_or(""))?;
     let streams = gateway.client().streams().incarnation(stream.id).kinesis_rules();
-    match streams.merge(&stream.name, shard.id, adjacent.id).await {
-        Ok(_) => Ok(Answer::Empty),
-        Err(error) => Err(failure::of_reshard(call, &stream, &error)),
-    }
+    let merge = streams.merge(&stream.name, shard.id, adjacent.id);
+    let merge = begun::settled(merge, || begun::is_resharding(gateway, &stream, shard.id)).await;
+    merge.map(|()| Answer::Empty).map_err(|error| failure::of_reshard(call, &stream, &error))
 }

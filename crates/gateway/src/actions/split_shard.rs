@@ -3,6 +3,7 @@
 use thalweg_kinesis::{ApiError, Struct, texts};
 use thalweg_types::HashKey;
 
+use super::begun;
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::{Gateway, failure, target};
@@ -14,8 +15,7 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: &Struct) -> Re
     let outside = || texts::split_key_outside(shard.id, &stream.name, &call.account, key, shard.range);
     let at: HashKey = key.parse().map_err(|_| outside())?;
     let streams = gateway.client().streams().incarnation(stream.id).kinesis_rules();
-    match streams.split(&stream.name, shard.id, Some(at)).await {
-        Ok(_) => Ok(Answer::Empty),
-        Err(error) => Err(failure::of_reshard(call, &stream, &error)),
-    }
+    let split = streams.split(&stream.name, shard.id, Some(at));
+    let split = begun::settled(split, || begun::is_resharding(gateway, &stream, shard.id)).await;
+    split.map(|()| Answer::Empty).map_err(|error| failure::of_reshard(call, &stream, &error))
 }
