@@ -357,6 +357,23 @@ async fn a_reader_that_stalls_is_not_read_ahead_for_and_delays_nobody() {
 }
 
 #[tokio::test]
+async fn a_subscription_that_is_not_read_delays_no_other_on_its_connection() {
+    let api = Api::to(main_cluster(), 0).await;
+    let consumer = consumed(&api, "beside", 1).await;
+    let other = register(&api, "beside", "brisk").await;
+    let stalled = open(&api, oldest(&consumer, 0)).await;
+    let mut brisk = open(&api, oldest(&other, 0)).await;
+    let data = STANDARD.encode(vec![b'x'; 1_000_000]);
+    let records: Vec<_> = (0..10).map(|_| json!({ "Data": data, "PartitionKey": "k" })).collect();
+    for _ in 0..2 {
+        api.ok("PutRecords", json!({ "StreamName": "beside", "Records": records })).await;
+        assert_eq!(brisk.data(10).await.0.len(), 10);
+    }
+    let mut stalled = stalled;
+    assert_eq!(stalled.data(20).await.0.len(), 20, "and it loses nothing");
+}
+
+#[tokio::test]
 async fn one_connection_carries_hundreds_of_subscriptions() {
     let soaking = std::env::var_os("SOAK").is_some_and(|value| value != "0");
     let shards: u32 = if soaking { 50 } else { 10 };

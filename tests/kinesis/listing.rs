@@ -141,6 +141,11 @@ async fn describe_stream_pages_by_the_last_shard() {
         input["ExclusiveStartShardId"] = shards.last().unwrap()["ShardId"].clone();
     }
     assert_eq!(listed, (0..4).map(shard_id).collect::<Vec<_>>());
+    for operation in ["DescribeStream", "ListShards"] {
+        let input = json!({ "StreamName": "described", "ExclusiveStartShardId": "nonsense" });
+        let said = "nonsense is not a shard id: expected shardId-000000000000";
+        assert_eq!(api.refused(operation, input).await, invalid(said), "a listing that began anew would never end");
+    }
     let summary = api.summary("described").await;
     assert_eq!((&summary["OpenShardCount"], &summary["ConsumerCount"]), (&json!(3), &json!(0)));
     assert_eq!(summary["StreamARN"], arn("described"));

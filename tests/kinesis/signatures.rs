@@ -8,9 +8,11 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use thalweg_client::{AccessKey, NewAccessKey};
+use thalweg_gateway::{Auth, Gateway, GatewayConfig, GatewayParts};
 use thalweg_kinesis::sign::{BodyHash, RequestParts, Signer};
 use thalweg_server::AuthMode;
 use thalweg_types::{Clock, SystemClock, UnixMillis};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::support::wire::{JSON, request};
@@ -222,6 +224,52 @@ async fn a_policy_of_a_consumer_guards_its_subscriptions() {
     let consumer = &made["Consumer"]["ConsumerARN"];
     let policy = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"kinesis:SubscribeToShard"}}"#;
     signing.call("PutResourcePolicy", json!({ "ResourceARN": consumer, "Policy": policy })).await.unwrap();
+    let named = json!({ "StreamARN": arn("subscribed"), "ConsumerName": "c" });
+    signing.call("DescribeStreamConsumer", named.clone()).await.expect("this is not denied yet");
     let start = json!({ "ConsumerARN": consumer, "ShardId": "0", "StartingPosition": { "Type": "LATEST" } });
     assert_eq!(kind(signing.call("SubscribeToShard", start).await), "AccessDeniedException");
+    let policy = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"kinesis:DescribeStreamConsumer"}}"#;
+    signing.call("PutResourcePolicy", json!({ "ResourceARN": consumer, "Policy": policy })).await.unwrap();
+    for input in [json!({ "ConsumerARN": consumer }), named] {
+        let described = signing.call("DescribeStreamConsumer", input).await;
+        assert_eq!(kind(described), "AccessDeniedException", "by whatever name");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_is_not_passed_by_with_a_page_token() {
+    let signing = Signing::with(&key("lister").await);
+    signing.call("CreateStream", json!({ "StreamName": "unlisted", "ShardCount": 2 })).await.unwrap();
+    let page = signing.call("ListShards", json!({ "StreamName": "unlisted", "MaxResults": 1 })).await.unwrap();
+    let token = &page["NextToken"];
+    signing.call("ListShards", json!({ "NextToken": token })).await.expect("nothing is denied yet");
+    let policy = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"kinesis:ListShards"}}"#;
+    signing.call("PutResourcePolicy", json!({ "ResourceARN": arn("unlisted"), "Policy": policy })).await.unwrap();
+    for input in [json!({ "StreamName": "unlisted" }), json!({ "NextToken": token })] {
+        assert_eq!(kind(signing.call("ListShards", input.clone()).await), "AccessDeniedException", "{input}");
+    }
+}
+
+#[tokio::test]
+async fn where_signatures_are_optional_those_that_are_there_must_be_right() {
+    let key = key("optional").await;
+    let cluster = cluster();
+    let parts = GatewayParts {
+        client: cluster.client(0),
+        catalog: cluster.catalog.clone(),
+        clock: std::sync::Arc::new(SystemClock),
+        seed: 7,
+        config: GatewayConfig { auth: Auth::Optional, ..GatewayConfig::default() },
+    };
+    let gateway = Gateway::new(parts);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, gateway.router()).await });
+    let mut wire = Wire::h1(address).await;
+    let right = Signing::with(&key).request("ListStreams", &json!({}));
+    let mut wrong = Signing::with(&key).request("ListStreams", &json!({}));
+    *wrong.body_mut() = Full::new(Bytes::from_static(b"{ }"));
+    assert_eq!(wire.send(request("ListStreams", JSON, "{}")).await.status, 200);
+    assert_eq!(wire.send(right).await.status, 200);
+    assert_eq!(kind(outcome(&wire.send(wrong).await)), "InvalidSignatureException");
 }
