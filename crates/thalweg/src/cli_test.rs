@@ -43,6 +43,7 @@ fn times_sizes_and_places_are_read_as_people_write_them() {
         "thalweg admin access-key create --id AKIAEXAMPLE",
         "thalweg admin access-key rm AKIAEXAMPLE",
         "thalweg admin access-key ls",
+        "thalweg admin events --stream orders -n 200 -f",
     ] {
         assert!(parses(line), "{line}");
     }

@@ -1,8 +1,9 @@
-//! `thalweg admin`: nodes, leaders and access keys.
+//! `thalweg admin`: nodes, leaders, events and access keys.
 //!
-//! Access keys are in [`access_key`].
+//! Access keys are in [`access_key`], what happened in [`events`].
 
 mod access_key;
+mod events;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -30,6 +31,8 @@ pub(crate) enum AdminCommand {
     Remove(RemoveArgs),
     /// Hand the lead of a shard to another of its replicas
     TransferLeader(TransferArgs),
+    /// Show what happened to nodes, streams and shards, and why
+    Events(events::EventsArgs),
     /// Make, list and delete the keys with which clients of the Kinesis API sign
     #[command(subcommand)]
     AccessKey(access_key::AccessKeyCommand),
@@ -97,6 +100,7 @@ pub(crate) async fn run(command: AdminCommand) -> anyhow::Result<()> {
         AdminCommand::Drain(args) => drain(args).await,
         AdminCommand::Remove(args) => remove(args).await,
         AdminCommand::TransferLeader(args) => transfer(args).await,
+        AdminCommand::Events(args) => events::run(args).await,
         AdminCommand::AccessKey(command) => access_key::run(command).await,
     }
 }
