@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_burst_is_averaged_over_the_window_and_forgotten() {
         let (mut meter, written) = (Meter::default(), Written::default());
-        write(&mut meter, &written, 0, 120);
+        write(&mut meter, &written, 0, 600);
         write(&mut meter, &written, 60 << 20, 1);
         let burst = meter.reported().unwrap().bytes_per_s;
         assert!((900_000..1_200_000).contains(&burst), "a second of 60 MiB is {burst} B/s over a minute");
