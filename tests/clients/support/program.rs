@@ -145,7 +145,8 @@ impl Program {
         let mut hasher = DefaultHasher::new();
         self.install.hash(&mut hasher);
         for file in files {
-            (&file, std::fs::read(&file)?).hash(&mut hasher);
+            // Not where it lies: a fresh clone finds what another one has installed.
+            (file.strip_prefix(self.sources())?, std::fs::read(&file)?).hash(&mut hasher);
         }
         Ok(format!("{:016x}", hasher.finish()))
     }
