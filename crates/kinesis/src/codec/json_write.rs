@@ -18,7 +18,8 @@ fn structure(out: &mut Vec<u8>, body: &Struct) {
     out.push(b'{');
     for (at, (name, inner)) in body.members().enumerate() {
         separate(out, at);
-        text(out, name);
+        // Names are those of the model: nothing in them has to be escaped.
+        quoted(out, name);
         out.push(b':');
         value(out, inner);
     }
@@ -65,8 +66,20 @@ fn separate(out: &mut Vec<u8>, at: usize) {
     }
 }
 
+/// Most strings are numbers, ids and keys, which are written as they are.
 fn text(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect(NEVER);
+    let escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Without an early end the compiler looks at many bytes at once.
+    match text.bytes().fold(false, |any, byte| any | escaped(byte)) {
+        true => serde_json::to_writer(out, text).expect(NEVER),
+        false => quoted(out, text),
+    }
+}
+
+fn quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 fn blob(out: &mut Vec<u8>, bytes: &[u8]) {
