@@ -1,9 +1,11 @@
 //! What is set about streams and accounts: shard counts, retention, mode, tags, and the rest.
 
 use serde_json::{Value, json};
+use thalweg_client::AccountPatch;
+use thalweg_server::AuthMode;
 
 use crate::support::api::{MIDDLE, shard_id};
-use crate::support::{Api, Refusal, arn, main_cluster};
+use crate::support::{Api, Cluster, Refusal, Shape, arn, main_cluster};
 
 const ACCOUNT: &str = "000000000000";
 
@@ -274,6 +276,50 @@ async fn limits_of_the_account_are_told() {
     }
     let settings = api.ok("DescribeAccountSettings", json!({})).await;
     assert!(settings["MinimumThroughputBillingCommitment"]["Status"].is_string(), "{settings}");
+}
+
+#[tokio::test]
+async fn what_the_account_may_have_is_bounded_and_a_commitment_allows_more() {
+    let cluster = Cluster::start(Shape { name: "account", nodes: 1, tls: false, auth: AuthMode::Off });
+    let api = Api::to(&cluster, 0).await;
+    let patch = AccountPatch { shards_max: Some(6), ..AccountPatch::default() };
+    cluster.client(0).cluster().update_account(&patch).await.unwrap();
+    assert_eq!(api.ok("DescribeLimits", json!({})).await["ShardLimit"], 6);
+    let created = json!({ "StreamName": "busy", "StreamModeDetails": { "StreamMode": "ON_DEMAND" } });
+    api.ok("CreateStream", created).await;
+    api.until_active("busy").await;
+    let said = format!(
+        "This request would exceed the shard limit for the account {ACCOUNT} in us-east-1. Current shard count for the \
+         account: 4. Limit: 6. Number of additional shards that would have resulted from this request: 3. Refer to the \
+         AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current \
+         limits and how to request higher limits."
+    );
+    let three = json!({ "StreamName": "three", "ShardCount": 3 });
+    assert_eq!(api.refused("CreateStream", three).await, Refusal::new("LimitExceeded", said));
+
+    let warm = json!({ "StreamName": "busy", "WarmThroughputMiBps": 4 });
+    let refused = api.refused("UpdateStreamWarmThroughput", warm.clone()).await;
+    assert_eq!(refused.kind, "InvalidArgumentException", "without the commitment: {refused:?}");
+    let register = |n: usize| json!({ "StreamARN": arn("busy"), "ConsumerName": format!("c{n}") });
+    for n in 0..20 {
+        api.ok("RegisterStreamConsumer", register(n)).await;
+    }
+    assert_eq!(api.refused("RegisterStreamConsumer", register(20)).await.kind, "LimitExceededException");
+
+    let status = |status: &str| json!({ "MinimumThroughputBillingCommitment": { "Status": status } });
+    let before = api.ok("DescribeAccountSettings", json!({})).await;
+    assert_eq!(before, status("DISABLED"));
+    let enabled = api.ok("UpdateAccountSettings", status("ENABLED")).await;
+    let commitment = &enabled["MinimumThroughputBillingCommitment"];
+    assert_eq!(commitment["Status"], "ENABLED");
+    assert!(commitment["StartedAt"].is_number() && commitment["EarliestAllowedEndAt"].is_number(), "{enabled}");
+    api.ok("RegisterStreamConsumer", register(20)).await;
+    let warmed = api.ok("UpdateStreamWarmThroughput", warm).await;
+    assert_eq!(warmed["WarmThroughput"]["TargetMiBps"], 4);
+    assert_eq!(api.summary("busy").await["WarmThroughput"]["TargetMiBps"], 4);
+    let ended = api.ok("UpdateAccountSettings", status("DISABLED")).await;
+    let commitment = &ended["MinimumThroughputBillingCommitment"];
+    assert_eq!(commitment["Status"], "ENABLED_UNTIL_EARLIEST_ALLOWED_END", "it lasts a day at least");
 }
 
 #[tokio::test]

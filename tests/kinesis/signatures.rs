@@ -106,6 +106,10 @@ async fn a_signed_request_is_served_over_http_1_and_2() {
     assert!(signing.call("ListStreams", json!({})).await.unwrap()["StreamNames"].is_array());
     let reply = Wire::h2(cluster().endpoints[0]).await.send(signing.request("ListStreams", &json!({}))).await;
     assert_eq!(reply.status, 200, "{reply:?}");
+    let mut without_host = signing.request("ListStreams", &json!({}));
+    without_host.headers_mut().remove("host");
+    let reply = Wire::h2(cluster().endpoints[0]).await.send(without_host).await;
+    assert_eq!(reply.status, 200, "HTTP/2 names the host as its authority: {reply:?}");
     let elsewhere = Signing { region: "eu-west-1", ..signing };
     let name = json!({ "StreamName": "in-the-scope", "ShardCount": 1 });
     elsewhere.call("CreateStream", name).await.unwrap();

@@ -177,6 +177,20 @@ async fn a_body_that_comes_slowly_is_taken() {
 }
 
 #[tokio::test]
+async fn who_waits_to_be_asked_for_a_body_is_asked() {
+    let mut socket = TcpStream::connect(main_cluster().endpoints[0]).await.unwrap();
+    let head = head("Content-Length: 11\r\nExpect: 100-continue").replace("PutRecords", "ListStreams");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut asked = [0; 25];
+    timeout(PATIENCE, socket.read_exact(&mut asked)).await.unwrap().unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    socket.write_all(br#"{"Limit":1}"#).await.unwrap();
+    let mut reply = [0; 15];
+    timeout(PATIENCE, socket.read_exact(&mut reply)).await.unwrap().unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
 async fn an_idle_half_request_ends_by_itself() {
     let mut socket = TcpStream::connect(main_cluster().endpoints[0]).await.unwrap();
     socket.write_all(head("Content-Length: 100").as_bytes()).await.unwrap();

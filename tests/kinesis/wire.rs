@@ -147,7 +147,7 @@ mod encodings {
     use ciborium::Value as Cbor;
 
     use super::*;
-    use crate::support::Api;
+    use crate::support::{Api, Event, Events, arn};
 
     fn cbor(entries: Vec<(&str, Cbor)>) -> Vec<u8> {
         let entries = entries.into_iter().map(|(name, value)| (Cbor::Text(name.to_owned()), value)).collect();
@@ -209,5 +209,23 @@ mod encodings {
         let reply = wire.send(request("ListStreams", CBOR, "{}")).await;
         let error: Cbor = ciborium::from_reader(&reply.body[..]).expect("CBOR");
         assert_eq!(member(&error, "__type"), &Cbor::Text("SerializationException".to_owned()), "JSON is no CBOR");
+    }
+
+    #[tokio::test]
+    async fn a_subscription_asked_for_in_cbor_is_answered_in_json_events() {
+        let api = Api::to(main_cluster(), 0).await;
+        api.stream("cbor-subscriber", 1).await;
+        let text = |text: &str| Cbor::Text(text.to_owned());
+        let mut wire = Wire::h1(main_cluster().endpoints[0]).await;
+        let asked = vec![("StreamARN", text(&arn("cbor-subscriber"))), ("ConsumerName", text("c"))];
+        let (status, made) = call(&mut wire, "RegisterStreamConsumer", asked).await;
+        assert_eq!(status, 200);
+        let consumer = member(member(&made, "Consumer"), "ConsumerARN").clone();
+        let start = Cbor::Map(vec![(text("Type"), text("TRIM_HORIZON"))]);
+        let asked = cbor(vec![("ConsumerARN", consumer), ("ShardId", text("0")), ("StartingPosition", start)]);
+        let mut events = Events::of(wire.open(request("SubscribeToShard", CBOR, asked)).await);
+        assert_eq!(events.next().await, Some(Event::Initial));
+        api.put("cbor-subscriber", "k", b"x").await;
+        assert_eq!(events.data(1).await.0, [b"x"]);
     }
 }

@@ -122,6 +122,7 @@ fn config(shape: Shape, id: u32, dir: &Path, tls: Option<TlsFiles>) -> Config {
         tls,
         retention_interval: Duration::from_secs(1),
         segment_bytes: 48 * 1024 * 1024,
+        cache_bytes: 32 * 1024 * 1024,
         ..Config::default()
     }
 }
