@@ -4,7 +4,8 @@
 //! operation took effect, if at all, between `call` and `done`; one that is indefinite may take
 //! effect at any time after its call. A read that failed says nothing and is left out.
 //!
-//! Shards belong to one stream; a run with several streams has a history for each.
+//! Reshards are recorded all or not at all: without them the order of keys is judged only within
+//! shards. Shards belong to one stream; a run with several streams has a history for each.
 
 use serde::{Deserialize, Serialize};
 use thalweg_types::{HashKey, HashRange, SequenceNumber, ShardId};

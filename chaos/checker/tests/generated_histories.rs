@@ -59,11 +59,14 @@ fn every_way_of_spoiling_is_met_and_caught() {
     }
 }
 
+/// Something that a history may have in it.
+type Sight = (&'static str, fn(&History) -> bool);
+
 #[test]
 fn the_model_shows_what_it_is_there_to_show() {
     let histories: Vec<History> = (0..100).map(|seed| good(seed, 800)).collect();
     let any = |has: fn(&History) -> bool| histories.iter().filter(|history| has(history)).count();
-    let ways: [(&str, fn(&History) -> bool); 6] = [
+    let sights: [Sight; 6] = [
         ("reshards", |h| h.reshards.len() > 2),
         ("trims", |h| !h.trims.is_empty()),
         ("writes of unknown outcome", |h| h.writes.iter().filter(|w| w.outcome == Outcome::Indefinite).count() > 5),
@@ -71,7 +74,7 @@ fn the_model_shows_what_it_is_there_to_show() {
         ("readers that meet an end", |h| h.reads.iter().any(|r| r.end && !r.last)),
         ("overlapping writes", |h| h.writes.windows(2).any(|w| w[1].call < w[0].done)),
     ];
-    for (name, has) in ways {
+    for (name, has) in sights {
         assert!(any(has) > 50, "{name}: in {} of 100", any(has));
     }
 }

@@ -97,7 +97,7 @@ fn small(random: &mut Random) -> History {
     }
     for reader in 0..random.below(4) as u32 {
         let moment = 10 * random.below(8);
-        let there = log.iter().filter(|(stored, _)| *stored <= moment).map(|(_, seen)| (seen.position.0, 0)).count();
+        let there = log.iter().filter(|(stored, _)| *stored <= moment).count();
         let there = if random.one_in(5) { random.below(log.len() as u64 + 1) as usize } else { there };
         let records = log[..there].iter().map(|(_, seen)| *seen).collect();
         let (call, done) = (moment.saturating_sub(random.below(15)), moment + random.below(15));

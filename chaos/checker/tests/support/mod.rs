@@ -89,7 +89,7 @@ pub fn split() -> History {
     };
     let write = |id: u64| {
         let (shard, position) = place(id);
-        let key = HashKey(if id % 2 == 0 { 5 } else { HALF + 5 });
+        let key = HashKey(if id.is_multiple_of(2) { 5 } else { HALF + 5 });
         let write =
             acked(id, shard, position, id * 100 + 1000 * u64::from(id > 4), id * 100 + 1000 * u64::from(id > 4) + 50);
         Write { hash_key: Some(key), ..write }
