@@ -4,7 +4,7 @@
 //!   requests (encoded before the clock runs) ──► put ──► connection ══ HTTP ══► the front
 //!                                                get ──►     │
 //!                        answers decoded, every record's number counted ◄┘
-//!   compare: the native API in turns with it, at the same rate and the same batch sizes
+//!   compare, native: the native API in turns with it, with the same batches at the same rate
 //! ```
 //! Holds: what the generator costs is never counted to the servers; an answer that is not a
 //! success for every record is a failure.
@@ -12,6 +12,7 @@
 mod compare;
 mod connection;
 mod get;
+mod native;
 mod put;
 mod requests;
 

@@ -4,7 +4,7 @@
 //! that what is seen is the servers; `--producer` sends records through the client's producer, and
 //! `--api kinesis` puts them through the front: [`super::kinesis`].
 
-pub(super) mod packed;
+mod packed;
 mod records;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The front beside the native API: phases in turns, summed, and their difference.
 //!
-//! The native side sends batches of the size that the front made of its requests, at the rate that
-//! the front reached, so that what is left of the difference is the front.
+//! The native side sends what the front made of its requests ([`super::native`]), so that what is
+//! left of the difference is the front.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

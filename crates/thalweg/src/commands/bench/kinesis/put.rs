@@ -13,11 +13,12 @@ use tokio::time::sleep;
 use super::Target;
 use super::compare::{self, Phase, Sides};
 use super::connection::{Connection, RequestError};
+use super::native::Native;
 use super::requests::Requests;
 use crate::commands::bench::load::{Batches, Payloads};
 use crate::commands::bench::meter::Meter;
 use crate::commands::bench::pace;
-use crate::commands::bench::produce::{ProduceArgs, packed, said};
+use crate::commands::bench::produce::{ProduceArgs, said};
 use crate::commands::bench::report::Report;
 use crate::commands::bench::session::Session;
 use crate::progress;
@@ -43,9 +44,8 @@ pub(crate) async fn produce(session: &Session, args: &ProduceArgs) -> anyhow::Re
         let front = Phase::measure(session, &args.common, callers).await.with_batches(&begun);
         if args.api.compares() {
             let batches = Batches::pack(&session.image, &payloads, front.records_per_batch(), &mut random);
-            let per_second = front.records_per_second(&args.common) / batches.records as f64;
-            let sending =
-                |meter| packed::run(session, args.concurrency as usize, Some(per_second), batches.clone(), meter);
+            let native = Native::like(session, args, &front, batches);
+            let sending = |meter| native.run(meter);
             sides.native(Phase::measure(session, &args.common, sending).await);
         }
         sides.front(front);

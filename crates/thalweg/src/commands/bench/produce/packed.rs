@@ -31,7 +31,7 @@ struct Sender {
 
 /// Sends until the measured time is over and everything is answered: at `per_second` calls, or with
 /// `concurrency` in flight for each shard as fast as they are answered.
-pub(in crate::commands::bench) async fn run(
+pub(super) async fn run(
     session: &Session,
     concurrency: usize,
     per_second: Option<f64>,
