@@ -59,6 +59,8 @@ pub(crate) struct Peers {
     options: Options,
     connector: Arc<dyn Connector>,
     peers: RwLock<HashMap<NodeId, Peer>>,
+    /// Where peers are said to be that are up at another address.
+    moved: RwLock<HashMap<NodeId, String>>,
     up: watch::Sender<BTreeSet<NodeId>>,
     events: broadcast::Sender<PeerEvent>,
 }
@@ -70,6 +72,7 @@ impl Peers {
             options,
             connector,
             peers: RwLock::default(),
+            moved: RwLock::default(),
             up: watch::Sender::new(BTreeSet::new()),
             events: broadcast::Sender::new(EVENTS_MAX),
         })
@@ -103,9 +106,16 @@ impl Peers {
         self.peers.read().get(&node).map(|peer| peer.channel.clone())
     }
 
-    /// Learns or changes a peer's address; begins to keep it connected.
+    /// Learns or changes a peer's address; begins to keep it connected. A peer that is up at another
+    /// address stays connected there until it is down: who tells the new one may tell an old one.
     pub(crate) fn set(self: &Arc<Self>, node: NodeId, address: &str) {
-        if node == self.node || self.peers.read().get(&node).is_some_and(|peer| peer.address == address) {
+        let known = self.peers.read().get(&node).map(|peer| peer.address.clone());
+        if node == self.node || known.as_deref() == Some(address) {
+            self.moved.write().remove(&node);
+            return;
+        }
+        if known.is_some() && self.is_up(node) {
+            self.moved.write().insert(node, address.to_owned());
             return;
         }
         match self.connect(node, address) {
@@ -114,8 +124,17 @@ impl Peers {
         }
     }
 
+    /// A peer is down: looks for it where it was last said to be.
+    fn follow(self: &Arc<Self>, node: NodeId) {
+        let moved = self.moved.write().remove(&node);
+        if let Some(address) = moved {
+            self.set(node, &address);
+        }
+    }
+
     /// Forgets a peer.
     pub(crate) fn remove(&self, node: NodeId) {
+        self.moved.write().remove(&node);
         self.peers.write().remove(&node);
         self.mark_down(node);
     }
@@ -129,6 +148,7 @@ impl Peers {
             up_sender.send_replace(event == LinkEvent::Up);
             if event == LinkEvent::Down {
                 this.mark_down(node);
+                this.follow(node);
             }
         });
         let pings = self.clone().ping(node, control.clone(), up_receiver);
@@ -143,7 +163,10 @@ impl Peers {
             let answer = async { control.call(Request::Ping).await?.await.ok() };
             match tokio::time::timeout(timing.ping_timeout, answer).await {
                 Ok(Some(_)) => self.mark_up(node),
-                _ => self.mark_down(node),
+                _ => {
+                    self.mark_down(node);
+                    self.follow(node);
+                }
             }
             tokio::time::sleep(timing.ping_interval).await;
         }

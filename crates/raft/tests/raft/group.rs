@@ -66,6 +66,28 @@ async fn news_of_a_commit_never_overtakes_the_entries_it_speaks_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_is_up_is_not_cut_off_by_news_of_an_old_address() {
+    let cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    let leading = leader.status().borrow().leader.unwrap();
+    put(&leader, "before").await;
+    let transport = &cluster.node(leading.0).groups;
+    let mut up = transport.peers_up();
+    up.wait_for(|up| up.len() == 2).await.unwrap();
+    up.mark_unchanged();
+    for other in (1..=3).map(NodeId).filter(|other| *other != leading) {
+        transport.set_peer(other, "127.0.0.1:9".to_owned());
+    }
+    let last = put(&leader, "after").await;
+    for group in &groups {
+        group.applied().wait_for(|applied| *applied >= last).await.unwrap();
+    }
+    assert!(!up.has_changed().unwrap(), "a peer was taken for gone");
+    assert_eq!(leader.status().borrow().leader, Some(leading));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follower_refuses_commands_and_names_the_leader() {
     let cluster = Cluster::start(3).await;
     let groups = cluster.open_all(1, &[1, 2, 3]).await;
