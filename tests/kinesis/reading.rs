@@ -85,6 +85,31 @@ async fn a_split_shard_ends_with_both_children_asked_early_and_late() {
 }
 
 #[tokio::test]
+async fn the_numbers_that_shards_are_listed_with_can_be_read_from() {
+    let api = Api::to(main_cluster(), 0).await;
+    api.stream("listed-numbers", 1).await;
+    api.put("listed-numbers", "k", b"parent").await;
+    api.split_whole("listed-numbers", 0).await;
+    let (child, _) = api.put("listed-numbers", "k", b"child").await;
+    for (number, expected) in [(0, "parent"), (child[8..].parse().unwrap(), "child")] {
+        let shards = api.shards("listed-numbers").await;
+        let starting = text(&shards[number as usize]["SequenceNumberRange"]["StartingSequenceNumber"]);
+        for kind in ["AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"] {
+            let iterator = api.iterator_by("listed-numbers", number, kind, &starting).await;
+            assert_eq!(api.drain(&iterator).await.0, [expected.as_bytes()], "{kind} the start of {number}");
+        }
+    }
+    let now = api.page(&api.iterator("listed-numbers", child[8..].parse().unwrap(), "TRIM_HORIZON").await).await;
+    let time = &now["Records"][0]["ApproximateArrivalTimestamp"];
+    let asked = json!({
+        "StreamName": "listed-numbers", "ShardId": shard_id(0), "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": time
+    });
+    let iterator = text(&api.ok("GetShardIterator", asked).await["ShardIterator"]);
+    let (data, children) = to_the_end(&api, iterator).await;
+    assert_eq!((data.len(), children.len()), (0, 2), "a time after the end of a shard is its end");
+}
+
+#[tokio::test]
 async fn merged_shards_end_with_one_child_that_names_both() {
     let api = Api::to(main_cluster(), 0).await;
     api.stream("merge-end", 2).await;

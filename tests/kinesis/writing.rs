@@ -221,6 +221,31 @@ async fn the_limits_of_kinesis_throttle_single_records_and_readers() {
 }
 
 #[tokio::test]
+async fn a_fan_out_consumer_has_a_rate_of_its_own() {
+    let cluster = main_cluster();
+    let api = Api::to(cluster, 0).await;
+    api.stream("own-rate", 1).await;
+    let data = STANDARD.encode(vec![b'x'; 1_000_000]);
+    let records: Vec<_> = (0..4).map(|_| json!({ "Data": data, "PartitionKey": "k" })).collect();
+    api.ok("PutRecords", json!({ "StreamName": "own-rate", "Records": records })).await;
+    let patch = StreamPatch { limits: Some(LimitsProfile::Kinesis), ..StreamPatch::default() };
+    cluster.client(0).streams().update(&"own-rate".parse().unwrap(), &patch).await.unwrap();
+    let made = api.ok("RegisterStreamConsumer", json!({ "StreamARN": arn("own-rate"), "ConsumerName": "c" })).await;
+    let start = json!({
+        "ConsumerARN": made["Consumer"]["ConsumerARN"], "ShardId": "0", "StartingPosition": { "Type": "TRIM_HORIZON" }
+    });
+    let begun = tokio::time::Instant::now();
+    let mut events = api.subscribe(start).await.unwrap();
+    events.next().await;
+    assert_eq!(events.data(4).await.0.len(), 4);
+    let took = begun.elapsed();
+    assert!(took.as_millis() > 1_200, "4 MB at 2 MiB a second, not in {took:?}");
+    // What it read is not taken from those who poll, whose rate it would have used up.
+    let iterator = api.iterator("own-rate", 0, "LATEST").await;
+    api.page(&iterator).await;
+}
+
+#[tokio::test]
 async fn records_written_during_a_reshard_are_never_refused() {
     let api = Api::to(main_cluster(), 0).await;
     api.stream("during", 1).await;
