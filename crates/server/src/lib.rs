@@ -23,6 +23,7 @@ mod greeting;
 mod grpc;
 mod identity;
 mod metrics;
+mod neighbours;
 mod node;
 mod public;
 mod tls;

@@ -22,7 +22,8 @@ use crate::admin::{self, Checks};
 use crate::grpc::{self, ImageDirectory};
 use crate::identity::IdentityFile;
 use crate::metrics::{self, Sources};
-use crate::{Config, front, public, tls, wiring};
+use crate::neighbours::Neighbours;
+use crate::{AuthMode, Config, front, public, tls, wiring};
 
 /// Why a node did not start, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +107,7 @@ enum HandOver {
 struct Front {
     gateway: Gateway,
     tls: Option<TlsAcceptor>,
+    neighbours: Neighbours,
 }
 
 /// A running node.
@@ -158,7 +160,9 @@ impl Node {
         let controller =
             Controller::start(controller_options(&config, &listeners), parts).map_err(StartError::Identity)?;
         let front_seed = u64::from_le_bytes(random[40..].try_into().expect("eight bytes"));
-        let front = Front { gateway: front::gateway(&config, listeners.public(), &controller, clock, front_seed), tls };
+        let gateway = front::gateway(&config, listeners.public(), &controller, clock, front_seed);
+        let neighbours = Neighbours::new(config.auth == AuthMode::Required, controller.image());
+        let front = Front { gateway, tls, neighbours };
         Ok(Node::serve(id, log, groups, host, controller, reports, listeners, front).await)
     }
 
@@ -199,7 +203,7 @@ impl Node {
         let tasks = vec![
             tokio::spawn(wiring::follow_image(id, image, host.clone(), groups.clone())),
             tokio::spawn(wiring::report(host.observe(), reports)),
-            tokio::spawn(public::serve(listeners.public, router, front.tls, stop.subscribe())),
+            tokio::spawn(public::serve(listeners.public, router, front.tls, front.neighbours, stop.subscribe())),
             tokio::spawn(grpc::serve(listeners.peer, peer, stop.subscribe())),
             tokio::spawn(admin::serve(
                 listeners.admin,

@@ -15,6 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use http::header::CONTENT_TYPE;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -24,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tonic::Status;
 use tower::ServiceExt;
 
 use crate::greeting;
@@ -31,6 +33,7 @@ use crate::grpc::{
     CONNECTION_WINDOW_BYTES, FRAME_BYTES, GOODBYE, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
     STREAMS_MAX,
 };
+use crate::neighbours::Neighbours;
 
 /// Connections at the same time.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -46,8 +49,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// gRPC calls to one router, all else to the other.
 pub(crate) fn by_content_type(grpc: Router, kinesis: Router) -> Router {
     Router::new().fallback(move |request: Request| {
-        let router = if is_grpc(&request) { grpc.clone() } else { kinesis.clone() };
+        let is_grpc = is_grpc(&request);
+        let refused = is_grpc && !request.extensions().get::<MayCallGrpc>().is_none_or(|may| may.0);
+        let router = if is_grpc { grpc.clone() } else { kinesis.clone() };
         async move {
+            if refused {
+                return Status::unauthenticated(GRPC_REFUSED).into_http();
+            }
             match router.oneshot(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
@@ -55,6 +63,13 @@ pub(crate) fn by_content_type(grpc: Router, kinesis: Router) -> Router {
         }
     })
 }
+
+/// Whether the connection that a request came on may make gRPC calls.
+#[derive(Clone, Copy, Debug)]
+struct MayCallGrpc(bool);
+
+const GRPC_REFUSED: &str =
+    "this cluster wants signed requests, which gRPC has not: use the Kinesis API, or call from one of the nodes";
 
 fn is_grpc(request: &Request) -> bool {
     request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
@@ -65,9 +80,10 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<TlsAcceptor>,
+    neighbours: Neighbours,
     mut stop: watch::Receiver<bool>,
 ) {
-    let serving = Arc::new(Serving { router, tls, http: http() });
+    let serving = Arc::new(Serving { router, tls, neighbours: Some(neighbours), http: http() });
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -103,6 +119,7 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStr
 struct Serving {
     router: Router,
     tls: Option<TlsAcceptor>,
+    neighbours: Option<Neighbours>,
     http: auto::Builder<TokioExecutor>,
 }
 
@@ -122,9 +139,11 @@ fn http() -> auto::Builder<TokioExecutor> {
 
 impl Serving {
     async fn connection(self: Arc<Self>, socket: TcpStream, _room: OwnedSemaphorePermit, ending: Watcher) {
-        if socket.set_nodelay(true).is_err() {
-            return;
-        }
+        let (Ok(()), Ok(peer)) = (socket.set_nodelay(true), socket.peer_addr()) else { return };
+        let may_call_grpc = MayCallGrpc(match &self.neighbours {
+            Some(neighbours) => neighbours.may_call(peer.ip()).await,
+            None => true,
+        });
         let mut first = [0];
         let greeted = tokio::time::timeout(GREETING_TIMEOUT, socket.peek(&mut first)).await;
         if !matches!(greeted, Ok(Ok(1))) {
@@ -134,15 +153,24 @@ impl Serving {
             Some(tls) if first[0] == TLS_HANDSHAKE => {
                 let handshake = tokio::time::timeout(GREETING_TIMEOUT, tls.accept(socket)).await;
                 if let Ok(Ok(secured)) = handshake {
-                    self.http_on(secured, ending).await;
+                    self.http_on(secured, may_call_grpc, ending).await;
                 }
             }
-            _ => self.http_on(socket, ending).await,
+            _ => self.http_on(socket, may_call_grpc, ending).await,
         }
     }
 
-    async fn http_on(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ending: Watcher) {
-        let service = TowerToHyperService::new(self.router.clone());
+    async fn http_on(
+        &self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        may_call_grpc: MayCallGrpc,
+        ending: Watcher,
+    ) {
+        let marked = self.router.clone().map_request(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(may_call_grpc);
+            request
+        });
+        let service = TowerToHyperService::new(marked);
         let (io, silent) = greeting::heard(io, GREETING_TIMEOUT);
         let connection = self.http.serve_connection(TokioIo::new(io), service).into_owned();
         tokio::select! {
@@ -165,10 +193,10 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let graceful = GracefulShutdown::new();
         let watcher = graceful.watcher();
-        let serving = Serving { router: Router::new(), tls: None, http: http() };
+        let serving = Serving { router: Router::new(), tls: None, neighbours: None, http: http() };
         tokio::spawn(async move {
             let _graceful = graceful;
-            serving.http_on(theirs, watcher).await;
+            serving.http_on(theirs, MayCallGrpc(true), watcher).await;
         });
         ours
     }
