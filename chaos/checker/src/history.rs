@@ -227,7 +227,7 @@ pub struct Trim {
     pub shard: ShardId,
     /// No later than the move.
     pub call: u64,
-    /// No earlier than the move.
+    /// No earlier than the move, on every replica that answers reads.
     pub done: u64,
     /// The oldest position that may still be there.
     pub before: Position,

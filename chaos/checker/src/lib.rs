@@ -49,7 +49,8 @@ use sessions::Sessions;
 /// What the judgement may allow for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// How long after its retention a record may still be read, in milliseconds of log time.
+    /// How long after its retention a record may still be read, in milliseconds of log time: the
+    /// pace of the sweep, and how far a replica that answers reads may be behind.
     pub retention_slack_ms: u64,
 }
 

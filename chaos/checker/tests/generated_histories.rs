@@ -197,6 +197,11 @@ const WAYS: &[Way] = &[
     ("say that a parent ended earlier", Kind::Lineage, |h, _| {
         let parents = h.reshards.iter_mut().flat_map(|reshard| &mut reshard.parents);
         let last = parents.filter_map(|parent| parent.last.as_mut()).next_back()?;
+        // An end that was trimmed before anybody saw it is as good as any other.
+        let seen = h.reads.iter().flat_map(|read| &read.records).any(|seen| seen.position == *last);
+        if !seen {
+            return None;
+        }
         last.0 -= 1;
         Some(())
     }),
