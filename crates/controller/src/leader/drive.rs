@@ -21,6 +21,8 @@ use crate::node::Node;
 const SILENCE: Duration = Duration::from_secs(3);
 /// Longest time between two rounds: absences grow without anything else changing.
 const TICK: Duration = Duration::from_millis(500);
+/// Between two looks at the traffic of on-demand streams; rounds may follow each other much faster.
+const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 /// Between two roundings-out of preferred leaders.
 const BALANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two attempts to change the controller's own voters.
@@ -47,7 +49,7 @@ pub(crate) async fn run(node: Arc<Node>) {
 /// One round after the other, each as soon as anything has changed.
 async fn rounds(node: &Node) {
     let (mut changes, mut applied) = (node.hub.changes(), node.applied.subscribe());
-    let (began, mut balanced_at, mut loads) = (Instant::now(), Instant::now(), Loads::default());
+    let (mut balanced_at, mut traffic) = (Instant::now(), Traffic::new());
     loop {
         changes.mark_unchanged();
         applied.mark_unchanged();
@@ -57,7 +59,7 @@ async fn rounds(node: &Node) {
             balanced_at = Instant::now();
         }
         let before = node.applied.borrow().revision();
-        carry_out(node, due(node, balance, &mut loads, began.elapsed())).await;
+        carry_out(node, due(node, balance, &mut traffic)).await;
         if node.applied.borrow().revision() != before {
             continue;
         }
@@ -69,15 +71,15 @@ async fn rounds(node: &Node) {
     }
 }
 
-/// The commands of one round, which looks at the loads `at` this long after the leader began.
-fn due(node: &Node, balance: bool, loads: &mut Loads, at: Duration) -> Vec<Command> {
+/// The commands of one round.
+fn due(node: &Node, balance: bool, traffic: &mut Traffic) -> Vec<Command> {
     let catalog = node.applied.borrow().clone();
     if catalog.cluster().is_none() {
         return found(node).into_iter().collect();
     }
     let sight = node.hub.sight();
     let options = &node.options;
-    let on_demand = follow_traffic(node, &catalog, &sight, loads, at);
+    let on_demand = traffic.due(node, &catalog, &sight);
     round::plan(&Ground {
         catalog: &catalog,
         sight: &sight,
@@ -90,16 +92,33 @@ fn due(node: &Node, balance: bool, loads: &mut Loads, at: Duration) -> Vec<Comma
     })
 }
 
-/// What the traffic of on-demand streams asks for; it counts as begun.
-fn follow_traffic(node: &Node, catalog: &Catalog, sight: &Sight, loads: &mut Loads, at: Duration) -> Vec<NextStep> {
-    let policy = &node.options.on_demand;
-    loads.look(catalog, &sight.observed, at, policy);
-    let steps = on_demand::due(catalog, loads, at, policy);
-    for step in &steps {
-        info!(stream = %step.stream, step = ?step.kind, why = %step.why, "reshards an on-demand stream");
-        loads.begin(catalog, step, at);
+/// What this leader has seen of the traffic of on-demand streams.
+struct Traffic {
+    began: Instant,
+    looked: Option<Instant>,
+    loads: Loads,
+}
+
+impl Traffic {
+    fn new() -> Traffic {
+        Traffic { began: Instant::now(), looked: None, loads: Loads::default() }
     }
-    steps
+
+    /// What the traffic asks for, if it is time for a look; it counts as begun.
+    fn due(&mut self, node: &Node, catalog: &Catalog, sight: &Sight) -> Vec<NextStep> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_INTERVAL) {
+            return Vec::new();
+        }
+        self.looked = Some(Instant::now());
+        let (at, policy) = (self.began.elapsed(), &node.options.on_demand);
+        self.loads.look(catalog, &sight.observed, at, policy);
+        let steps = on_demand::due(catalog, &self.loads, at, policy);
+        for step in &steps {
+            info!(stream = %step.stream, step = ?step.kind, why = %step.why, "reshards an on-demand stream");
+            self.loads.begin(catalog, step, at);
+        }
+        steps
+    }
 }
 
 /// The first command of all: gives the cluster its identity.

@@ -1,7 +1,11 @@
 //! Decisions of one round, without a cluster.
 
-use thalweg_catalog::{NewStream, NodeRegistration, Observed, Operation, Rules, ShardState};
-use thalweg_types::{GroupId, Incarnation};
+use thalweg_catalog::on_demand::{self, Loads, Policy};
+use thalweg_catalog::{
+    NewStream, NodeRegistration, Observed, Operation, ReshardCause, ReshardKind, Rules, ShardState, StreamMode,
+    StreamPatch, WriteRate,
+};
+use thalweg_types::{GroupId, Incarnation, ShardId};
 
 use super::*;
 
@@ -51,8 +55,8 @@ fn all_well(catalog: &Catalog) -> Sight {
     sight
 }
 
-fn planned(catalog: &Catalog, sight: &Sight) -> Vec<Command> {
-    plan(&Ground {
+fn ground<'a>(catalog: &'a Catalog, sight: &'a Sight) -> Ground<'a> {
+    Ground {
         catalog,
         sight,
         now: UnixMillis(10_000),
@@ -61,7 +65,20 @@ fn planned(catalog: &Catalog, sight: &Sight) -> Vec<Command> {
         moves_max: 4,
         balance: false,
         on_demand: &[],
-    })
+    }
+}
+
+fn planned(catalog: &Catalog, sight: &Sight) -> Vec<Command> {
+    plan(&ground(catalog, sight))
+}
+
+/// As [`all_well`], and shards that are to be sealed are.
+fn all_sealed(catalog: &Catalog) -> Sight {
+    let mut sight = all_well(catalog);
+    for (_, shard) in catalog.shards().filter(|(_, shard)| shard.state == ShardState::Sealing) {
+        sight.observed.get_mut(&shard.group).unwrap().sealed_at = Some(shard.starting());
+    }
+    sight
 }
 
 /// Rounds until nothing is due; the catalog is checked after each.
@@ -124,14 +141,7 @@ fn a_scaling_runs_to_equal_ranges_by_rounds_alone() {
     settle(&mut catalog, all_well);
     let stream = "orders".parse().unwrap();
     catalog.apply(&Command::StartScaling { stream, target: 50, rules: Rules::Free, now: UnixMillis(9_000) }).unwrap();
-    let sealed = |catalog: &Catalog| {
-        let mut sight = all_well(catalog);
-        for (_, shard) in catalog.shards().filter(|(_, shard)| shard.state == ShardState::Sealing) {
-            sight.observed.get_mut(&shard.group).unwrap().sealed_at = Some(shard.starting());
-        }
-        sight
-    };
-    settle(&mut catalog, sealed);
+    settle(&mut catalog, all_sealed);
     let stream = catalog.streams().next().unwrap();
     assert!(scale::is_complete(stream, 50) && stream.status == StreamStatus::Active);
 }
@@ -165,4 +175,42 @@ fn a_fresh_leader_moves_nothing_before_nodes_had_time_to_report() {
     assert!(moves(&sight) > 0);
     sight.listening = Duration::from_secs(1);
     assert_eq!(moves(&sight), 0);
+}
+
+/// The stream of `with_stream`, on demand.
+fn with_on_demand_stream(shards: u32) -> Catalog {
+    let mut catalog = with_stream(4, shards);
+    settle(&mut catalog, all_well);
+    let patch = Box::new(StreamPatch { mode: Some(StreamMode::OnDemand), ..StreamPatch::default() });
+    let stream = "orders".parse().unwrap();
+    catalog.apply(&Command::UpdateStream { stream, patch, rules: Rules::Free, now: UnixMillis(9_000) }).unwrap();
+    catalog
+}
+
+#[test]
+fn a_hot_shard_of_an_on_demand_stream_is_split_on_nodes_that_answer_and_by_the_usual_workflow() {
+    let mut catalog = with_on_demand_stream(4);
+    let mut sight = all_well(&catalog);
+    sight.connected.remove(&NodeId(2));
+    sight.absent.insert(NodeId(2), Duration::from_secs(1));
+    let (policy, mut loads) = (Policy::default(), Loads::default());
+    let hot = catalog.shard(&"orders".parse().unwrap(), ShardId(1)).unwrap().group;
+    for (group, seen) in &mut sight.observed {
+        let bytes_per_s = if *group == hot { 800 << 10 } else { 1 << 10 };
+        seen.write = Some(WriteRate { bytes_per_s, records_per_s: 1 });
+    }
+    loads.look(&catalog, &sight.observed, Duration::ZERO, &policy);
+    assert_eq!(on_demand::due(&catalog, &loads, Duration::ZERO, &policy), []);
+    loads.look(&catalog, &sight.observed, policy.split_after, &policy);
+    let steps = on_demand::due(&catalog, &loads, policy.split_after, &policy);
+    let ground = Ground { on_demand: &steps, ..ground(&catalog, &sight) };
+    let commands = plan(&ground);
+    let [Command::PlanReshard { kind, placement, cause: ReshardCause::OnDemand(_), .. }] = &commands[..] else {
+        panic!("one split, not {commands:?}");
+    };
+    assert_eq!(*kind, ReshardKind::Split { shard: ShardId(1), at: None });
+    assert!(placement.iter().flatten().all(|node| *node != NodeId(2)), "{placement:?}");
+    catalog.apply(&commands[0]).unwrap();
+    settle(&mut catalog, all_sealed);
+    assert_eq!(catalog.streams().next().unwrap().open_shards().count(), 5);
 }
