@@ -195,11 +195,12 @@ const WAYS: &[Way] = &[
         Some(())
     }),
     ("say that a parent ended earlier", Kind::Lineage, |h, _| {
-        let parents = h.reshards.iter_mut().flat_map(|reshard| &mut reshard.parents);
-        let last = parents.filter_map(|parent| parent.last.as_mut()).next_back()?;
+        let parent =
+            h.reshards.iter_mut().flat_map(|reshard| &mut reshard.parents).rfind(|parent| parent.last.is_some())?;
+        let (id, last) = (parent.id, parent.last.as_mut()?);
         // An end that was trimmed before anybody saw it is as good as any other.
-        let seen = h.reads.iter().flat_map(|read| &read.records).any(|seen| seen.position == *last);
-        if !seen {
+        let of_parent = h.reads.iter().filter(|read| read.shard == id).flat_map(|read| &read.records);
+        if !of_parent.into_iter().any(|seen| seen.position == *last) {
             return None;
         }
         last.0 -= 1;
