@@ -100,7 +100,18 @@ pub(crate) const FENCES: &[Fence] = &[
     Fence {
         what: "randomness",
         packages: &["rand", "rand_*", "getrandom"],
-        only: &["wal", "storage", "raft", "client", "shard", "controller", "gateway", "server", "thalweg", "test-cluster"],
+        only: &[
+            "wal",
+            "storage",
+            "raft",
+            "client",
+            "shard",
+            "controller",
+            "gateway",
+            "server",
+            "thalweg",
+            "test-cluster",
+        ],
         tests_too: false,
     },
 ];

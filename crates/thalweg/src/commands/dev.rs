@@ -119,7 +119,9 @@ fn sdk_lines(ready: &DevReady, first: &str, auth: bool) -> String {
     let scheme = if ready.certificate.is_some() { "https" } else { "http" };
     let mut lines = format!("  export AWS_ENDPOINT_URL_KINESIS={scheme}://{first} AWS_REGION=us-east-1\n");
     lines += match auth {
-        true => "  thalweg admin access-key create   # the id and secret for AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\n",
+        true => {
+            "  thalweg admin access-key create   # the id and secret for AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\n"
+        }
         false => "  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any\n",
     };
     if let Some(certificate) = &ready.certificate {
