@@ -77,7 +77,7 @@ async fn a_peer_that_is_up_is_not_cut_off_by_news_of_an_old_address() {
     up.wait_for(|up| up.len() == 2).await.unwrap();
     up.mark_unchanged();
     for other in (1..=3).map(NodeId).filter(|other| *other != leading) {
-        transport.set_peer(other, "127.0.0.1:9".to_owned());
+        transport.set_peer(other, "127.0.0.1:9");
     }
     let last = put(&leader, "after").await;
     for group in &groups {
