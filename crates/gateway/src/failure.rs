@@ -117,6 +117,11 @@ pub(crate) fn of_produce(call: &Call, stream: &Stream, error: &ProduceError) -> 
         ProduceError::Refused(refused) if refused.reason == Reason::Throttled => {
             ApiError::new(ErrorKind::ProvisionedThroughputExceeded, refused.message.clone())
         }
+        ProduceError::Full { .. } => {
+            let text =
+                format!("More records of stream {} are under way than this node can hold. Slow down.", stream.name);
+            ApiError::new(ErrorKind::ProvisionedThroughputExceeded, text)
+        }
         other => ApiError::new(ErrorKind::InternalFailure, other.to_string()),
     }
 }

@@ -56,7 +56,7 @@ impl Metrics {
         self.shards.lock().iter().map(|(key, counts)| (key.clone(), *counts)).collect()
     }
 
-    /// All consumers that follow, or followed, a shard through this node.
+    /// All consumers that follow a shard through this node.
     pub fn followers(&self) -> Vec<((ShardKey, String), FollowerState)> {
         self.followers.lock().iter().map(|(key, state)| (key.clone(), *state)).collect()
     }
@@ -75,6 +75,11 @@ impl Metrics {
         if followers.len() < FOLLOWERS_MAX || followers.contains_key(&key) {
             followers.insert(key, state);
         }
+    }
+
+    /// A consumer no longer follows a shard through this node: its last lag says nothing any more.
+    pub(crate) fn forget_follower(&self, stream: &StreamName, shard: ShardId, consumer: &str) {
+        self.followers.lock().remove(&((stream.clone(), shard), consumer.to_owned()));
     }
 
     /// Forgets what is no longer there.

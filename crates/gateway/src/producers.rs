@@ -21,7 +21,7 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 /// Below the 10 s after which AWS SDKs give a read up, so that the caller learns the outcome.
 const DELIVERY_DEADLINE: Duration = Duration::from_secs(8);
 /// Unacknowledged bytes of one stream; beyond it requests wait.
-const BUFFER_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 64 * 1024 * 1024;
 /// Records wait only for the previous batch of their shard, so a large batch costs no time.
 const BATCH_BYTES: usize = 1024 * 1024;
 const BATCH_RECORDS: usize = 4_000;

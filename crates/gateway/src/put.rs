@@ -1,6 +1,8 @@
 //! What PutRecord and PutRecords share: checking a record, placing it, telling of its number.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use thalweg_catalog::{Distribution, Stream};
@@ -11,6 +13,7 @@ use thalweg_types::{HashKey, Record, ShardId};
 use crate::Gateway;
 use crate::call::Call;
 use crate::failure;
+use crate::producers::BUFFER_BYTES;
 
 /// Stands for "no partition key" in a batch, where every record has one. No client can send it.
 pub(crate) const NO_PARTITION_KEY: &str = "\0";
@@ -128,7 +131,29 @@ pub(crate) fn count(gateway: &Gateway, stream: &Stream, written: impl IntoIterat
     }
 }
 
+/// How long records wait for room in their stream's buffer: with the time for their delivery still
+/// less than the 10 s after which SDKs give a call up.
+const ROOM_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// Takes records into a producer, unless its buffer stays full: then certainly nothing was written.
+pub(crate) async fn with_room<T>(taken: impl Future<Output = Result<T, ProduceError>>) -> Result<T, ProduceError> {
+    let full = Err(ProduceError::Full { limit_bytes: BUFFER_BYTES });
+    tokio::time::timeout(ROOM_TIMEOUT, taken).await.unwrap_or(full)
+}
+
 /// Why a record was not written, or perhaps written.
 pub(crate) fn failed(call: &Call, stream: &Stream, error: &ProduceError) -> ApiError {
     failure::of_produce(call, stream, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_put_waits_for_room_only_so_long_and_was_then_certainly_not_written() {
+        let never = std::future::pending::<Result<(), ProduceError>>();
+        let error = with_room(never).await.unwrap_err();
+        assert!(matches!(error, ProduceError::Full { .. }) && !error.perhaps_applied());
+    }
 }

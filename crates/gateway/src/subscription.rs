@@ -74,6 +74,12 @@ enum Next {
     Nothing,
 }
 
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.gateway.counts().forget_follower(&self.stream.name, self.shard, &self.consumer.name);
+    }
+}
+
 impl Subscription {
     /// A subscription that was accepted at `now` with its first page.
     pub(crate) fn begin(

@@ -17,7 +17,8 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, mut input: Struct) ->
     call.end_dry_run(input.flag("DryRun"))?;
     put::admit(gateway, call, &stream, &record)?;
     let bytes = record.counted_bytes();
-    let delivery = gateway.producers().of(&stream).send(record).await;
+    let producer = gateway.producers().of(&stream);
+    let delivery = put::with_room(producer.send(record)).await;
     let position = match delivery {
         Ok(delivery) => delivery.await,
         Err(error) => Err(error),

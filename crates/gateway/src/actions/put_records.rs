@@ -65,7 +65,8 @@ async fn written(
     });
     let admitted: Vec<Record> = admitted.collect();
     let count = admitted.len();
-    let delivered = match gateway.producers().of(stream).send_all(admitted).await {
+    let producer = gateway.producers().of(stream);
+    let delivered = match put::with_room(producer.send_all(admitted)).await {
         Ok(deliveries) => deliveries.await,
         Err(error) => vec![Err(error); count],
     };
