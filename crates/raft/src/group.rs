@@ -156,7 +156,7 @@ impl Group {
         let (responder, receiver) = ProgressResponder::complete_only();
         let queued = inner.raft.client_write_ff(payload, Some(responder)).boxed().await;
         queued.map_err(|fatal| ProposeError::Unavailable { reason: fatal.to_string() })?;
-        Ok(Proposal { receiver })
+        Ok(Proposal { receiver, status: self.status() })
     }
 
     /// Waits until this replica has applied everything that was acknowledged before the call.

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use openraft::errors::{ClientWriteError, ForwardToLeader};
 use openraft::raft::ClientWriteResult;
 use thalweg_types::NodeId;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::codec::TypeConfig;
+use crate::status::GroupStatus;
 
 /// Why a command has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,8 @@ pub struct Applied {
 #[derive(Debug)]
 pub struct Proposal {
     pub(crate) receiver: oneshot::Receiver<ClientWriteResult<TypeConfig>>,
+    /// Names the leader where openraft, which waits for the leader's first word to commit, does not yet.
+    pub(crate) status: watch::Receiver<GroupStatus>,
 }
 
 impl Proposal {
@@ -64,14 +67,19 @@ impl Proposal {
         };
         match result {
             Ok(response) => Ok(Applied { index: response.log_id.index, response: response.data }),
-            Err(error) => Err(propose_error(error)),
+            Err(error) => Err(propose_error(error, other_leader(&self.status.borrow()))),
         }
     }
 }
 
-fn propose_error(error: ClientWriteError<TypeConfig>) -> ProposeError {
+/// The leader that a replica knows, unless it takes itself for it.
+fn other_leader(status: &GroupStatus) -> Option<NodeId> {
+    status.leader.filter(|_| !status.leading)
+}
+
+fn propose_error(error: ClientWriteError<TypeConfig>, known: Option<NodeId>) -> ProposeError {
     match error {
-        ClientWriteError::ForwardToLeader(forward) => ProposeError::NotLeader { leader: leader_of(&forward) },
+        ClientWriteError::ForwardToLeader(forward) => ProposeError::NotLeader { leader: leader_of(&forward).or(known) },
         ClientWriteError::LogEntryDiscarded(_) => {
             ProposeError::OutcomeUnknown { reason: "leadership changed while the command was on its way".to_owned() }
         }
