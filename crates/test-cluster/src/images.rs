@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use thalweg_client::{HashKey, ShardDescription, StreamName};
-use thalweg_proto::v1::WatchRoutingRequest;
 use thalweg_proto::v1::cluster_service_client::ClusterServiceClient;
+use thalweg_proto::v1::{StreamStatus, WatchRoutingRequest};
 use tokio::task::JoinSet;
 
 /// Between two attempts to watch a node that is down.
@@ -59,6 +59,10 @@ async fn watch(endpoint: &str, stream: &StreamName, seen: &Mutex<Seen>) -> anyho
     let request = WatchRoutingRequest { stream_name: stream.to_string() };
     let mut images = service.watch_routing(request).await?.into_inner();
     while let Some(image) = images.message().await? {
+        // A stream that is being created has no open shards yet; a node may say so after another has them.
+        if image.stream.as_ref().is_some_and(|stream| stream.status() == StreamStatus::Creating) {
+            continue;
+        }
         let shards: Result<Vec<_>, _> = image.shards.into_iter().map(ShardDescription::try_from).collect();
         let complaint = shards.map_or_else(|error| Some(error.to_string()), |shards| gap(&shards));
         let mut seen = seen.lock();
