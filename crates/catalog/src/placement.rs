@@ -1,11 +1,13 @@
 //! Where new replicas go: spread over zones first, then where the load is least.
 //!
 //! Holds: only active nodes are chosen, none twice in a set; a set spans as many zones as it can;
-//! equal catalogs and seeds give equal answers. The first node of a set is the preferred leader.
+//! equal catalogs and seeds give equal answers. The first node of a set is the preferred leader,
+//! and the new shards' leaders are as even as their sets allow.
 //!
 //! Moving what is placed already: [`crate::repair`].
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 
 use thalweg_types::NodeId;
 
@@ -65,7 +67,61 @@ impl Load {
 pub fn place(catalog: &Catalog, shards: usize, replication: u32, seed: u64) -> Vec<Vec<NodeId>> {
     let wanted = catalog.replicas_possible(replication);
     let mut load = Load::of(catalog);
-    (0..shards as u64).map(|shard| place_one(catalog, wanted, &mut load, mix(seed ^ mix(shard)))).collect()
+    let mut sets: Vec<_> =
+        (0..shards as u64).map(|shard| place_one(catalog, wanted, &mut load, mix(seed ^ mix(shard)))).collect();
+    while let Some(chain) = relief(&sets, &load) {
+        pass_on(&mut sets, &mut load, chain);
+    }
+    sets
+}
+
+/// A set and the place in it of the node that shall lead instead of its first.
+type Step = (usize, usize);
+
+/// How one of the busiest leaders can hand one shard on, perhaps through others who hand one on
+/// in turn, to a node that leads at least two fewer. Choosing set by set alone leaves such pairs.
+fn relief(sets: &[Vec<NodeId>], load: &Load) -> Option<Vec<Step>> {
+    let mut led: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
+    for (at, set) in sets.iter().enumerate().filter(|(_, set)| !set.is_empty()) {
+        led.entry(set[0]).or_default().push(at);
+    }
+    let mut busiest: Vec<NodeId> = led.keys().copied().collect();
+    busiest.sort_by_key(|node| (Reverse(load.leaders(*node)), *node));
+    busiest.into_iter().find_map(|from| chain_from(from, sets, &led, load))
+}
+
+/// The shortest such chain from one node: a search in breadth over who may take over from whom.
+fn chain_from(
+    from: NodeId,
+    sets: &[Vec<NodeId>],
+    led: &BTreeMap<NodeId, Vec<usize>>,
+    load: &Load,
+) -> Option<Vec<Step>> {
+    let mut reached: BTreeMap<NodeId, Option<(NodeId, Step)>> = BTreeMap::from([(from, None)]);
+    let mut waiting = VecDeque::from([from]);
+    while let Some(node) = waiting.pop_front() {
+        if load.leaders(node) + 2 <= load.leaders(from) {
+            let back = |(before, _): &(NodeId, Step)| reached[before];
+            return Some(std::iter::successors(reached[&node], back).map(|(_, step)| step).collect());
+        }
+        for set in led.get(&node).into_iter().flatten() {
+            for (place, member) in sets[*set].iter().enumerate().skip(1) {
+                if !reached.contains_key(member) {
+                    reached.insert(*member, Some((node, (*set, place))));
+                    waiting.push_back(*member);
+                }
+            }
+        }
+    }
+    None
+}
+
+fn pass_on(sets: &mut [Vec<NodeId>], load: &mut Load, chain: Vec<Step>) {
+    for (set, place) in chain {
+        load.remove_leader(sets[set][0]);
+        sets[set].swap(0, place);
+        load.add_leader(sets[set][0]);
+    }
 }
 
 fn place_one(catalog: &Catalog, wanted: usize, load: &mut Load, seed: u64) -> Vec<NodeId> {

@@ -48,7 +48,7 @@ proptest! {
         let catalog = cluster(&zones);
         let sets = placement::place(&catalog, shards, 3, seed);
         prop_assert!(imbalance(&catalog, sets.iter().flatten().copied()) <= 1);
-        prop_assert!(imbalance(&catalog, sets.iter().map(|set| set[0])) <= 2);
+        prop_assert!(imbalance(&catalog, sets.iter().map(|set| set[0])) <= 1);
     }
 
     #[test]
@@ -56,6 +56,14 @@ proptest! {
         let (one, other) = (cluster(&["a", "b", "c", "a"]), cluster(&["a", "b", "c", "a"]));
         prop_assert_eq!(placement::place(&one, shards, 3, seed), placement::place(&other, shards, 3, seed));
     }
+}
+
+/// Leaders chosen set by set, each time the least busy member, ended 3 apart here.
+#[test]
+fn leaders_are_even_where_choosing_set_by_set_is_not() {
+    let catalog = cluster(&["a", "b", "c"].repeat(4));
+    let sets = placement::place(&catalog, 17, 3, 383_990_347_742_318_415);
+    assert!(imbalance(&catalog, sets.iter().map(|set| set[0])) <= 1);
 }
 
 #[test]
