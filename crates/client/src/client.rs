@@ -1,16 +1,14 @@
 //! The handle that everything else hangs on: connections, random source, routing caches.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
 use thalweg_types::StreamName;
 use tonic::transport::Channel;
 
 use crate::append::Appenders;
 use crate::pool::Pool;
 use crate::random::Random;
-use crate::routing::{Routing, Shared as SharedRouting};
+use crate::routing::{Routing, Routings};
 use crate::tail::connections::TailConnections;
 use crate::{Cluster, ConsumerBuilder, Options, ProducerBuilder, Streams, connect};
 
@@ -24,7 +22,7 @@ struct Inner {
     options: Options,
     pool: Arc<Pool>,
     random: Random,
-    routings: Mutex<HashMap<StreamName, Weak<SharedRouting>>>,
+    routings: Routings,
     appenders: Appenders,
     tail_connections: TailConnections,
 }
@@ -59,7 +57,7 @@ impl Client {
         let inner = Inner {
             pool: Arc::new(Pool::new(options.clone())),
             random: Random::new(options.seed),
-            routings: Mutex::default(),
+            routings: Routings::default(),
             appenders: Appenders::default(),
             tail_connections: TailConnections::default(),
             options,
@@ -77,17 +75,11 @@ impl Client {
         Cluster::new(self.clone())
     }
 
-    /// The routing of a stream, shared by all who ask for it and kept fresh while anyone holds it.
+    /// The routing of a stream, shared by all who ask for it and kept fresh while anyone holds it,
+    /// and a while longer.
     pub fn routing(&self, stream: &StreamName) -> Routing {
-        let mut routings = self.inner.routings.lock();
-        routings.retain(|_, shared| shared.strong_count() > 0);
-        let running =
-            routings.get(stream).and_then(Weak::upgrade).map(Routing::of).filter(|routing| !routing.is_gone());
-        running.unwrap_or_else(|| {
-            let routing = Routing::follow(self.inner.pool.clone(), stream.clone(), self.inner.random.seed());
-            routings.insert(stream.clone(), routing.downgrade());
-            routing
-        })
+        let follow = || Routing::follow(self.inner.pool.clone(), stream.clone(), self.inner.random.seed());
+        self.inner.routings.get(stream, follow)
     }
 
     /// Begins to build a producer for a stream.

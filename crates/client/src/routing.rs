@@ -5,6 +5,7 @@
 //! at once. Holders see each new image through a watch; reading it takes no lock that waits.
 
 mod image;
+mod kept;
 mod watcher;
 
 use std::sync::{Arc, Weak};
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 pub use image::Image;
+pub(crate) use kept::Routings;
 
 use crate::pool::Pool;
 
