@@ -100,6 +100,15 @@ pub(crate) fn verdict(error: &WireError, repeat: Repeat) -> Verdict {
     }
 }
 
+/// Whether what one node said about a shard may be otherwise at another, or in a moment: a node may
+/// not have heard yet of what was just made, and another replica's copy may be intact.
+pub(crate) fn may_pass(reason: Reason) -> bool {
+    matches!(reason, Reason::ShardNotFound | Reason::StreamNotFound | Reason::CorruptData)
+}
+
+/// For so long [`may_pass`] is believed.
+pub(crate) const MISSING_GRACE: Duration = Duration::from_secs(1);
+
 /// The leader's address, where a refusal names it.
 pub(crate) fn leader_hint(error: &WireError) -> Option<String> {
     error.metadata.get(META_LEADER_ADDRESS).filter(|address| !address.is_empty()).cloned()

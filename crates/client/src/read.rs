@@ -13,7 +13,7 @@ use thalweg_types::{HashKey, RecordBatch, SequenceNumber, ShardId, StreamId, Str
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::call::{Repeat, Verdict, is_broken_connection, verdict};
+use crate::call::{MISSING_GRACE, Repeat, Verdict, is_broken_connection, may_pass, verdict};
 use crate::client::{Client, stub};
 use crate::routing::{Routing, RoutingError};
 
@@ -184,7 +184,7 @@ pub(crate) async fn read_page(
     let timeout = client.options().request_timeout + options.wait;
     let deadline = Instant::now() + timeout;
     let mut backoff = Backoff::seeded(client.random().seed());
-    let mut hint = None;
+    let (mut hint, mut missing_since) = (None, None);
     loop {
         let image = routing.known(timeout).await?;
         let candidates = image.candidates(shard);
@@ -197,14 +197,24 @@ pub(crate) async fn read_page(
             Err(error) => error,
         };
         let delay = backoff.next_elsewhere();
-        match verdict(&error, Repeat::Harmless) {
-            Verdict::GiveUp => return Err(ReadError::Refused { shard, error }),
-            _ if Instant::now() + delay >= deadline => return Err(ReadError::Refused { shard, error }),
+        let give_up_at = match verdict(&error, Repeat::Harmless) {
+            Verdict::GiveUp if !may_pass(error.reason) => return Err(ReadError::Refused { shard, error }),
+            Verdict::GiveUp => {
+                routing.note_stale();
+                deadline.min(*missing_since.get_or_insert_with(Instant::now) + MISSING_GRACE)
+            }
             Verdict::TryAt(leader) => {
                 routing.note_leader(shard, &leader);
                 hint = Some(leader);
+                deadline
             }
-            Verdict::TryElsewhere => routing.note_stale(),
+            Verdict::TryElsewhere => {
+                routing.note_stale();
+                deadline
+            }
+        };
+        if Instant::now() + delay >= give_up_at {
+            return Err(ReadError::Refused { shard, error });
         }
         tokio::time::sleep(delay).await;
     }

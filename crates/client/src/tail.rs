@@ -26,7 +26,7 @@ use thalweg_types::{ShardId, StreamId, StreamName};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::call::{Repeat, Verdict, leader_hint, verdict};
+use crate::call::{MISSING_GRACE, Repeat, Verdict, leader_hint, may_pass, verdict};
 use crate::client::Client;
 use crate::read::{Position, ReadPage, decode};
 use crate::routing::{Routing, RoutingError};
@@ -35,9 +35,6 @@ use route::Route;
 
 /// Damaged pages in a row before reading is given up.
 const DAMAGED_MAX: u32 = 5;
-/// A shard that the routing does not know for this long is not there; a node may not yet have
-/// heard of one that was just opened.
-const MISSING_GRACE: Duration = Duration::from_secs(1);
 
 /// Who follows a shard: of the tails under one name, the shard's leader serves one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,12 +283,6 @@ impl Tail {
         self.routing.note_stale();
         Ok(())
     }
-}
-
-/// Whether what one node said may be otherwise at another, or in a moment. The routing decides
-/// what exists.
-fn may_pass(reason: Reason) -> bool {
-    matches!(reason, Reason::ShardNotFound | Reason::StreamNotFound | Reason::CorruptData)
 }
 
 fn definite(shard: ShardId, error: WireError) -> TailError {

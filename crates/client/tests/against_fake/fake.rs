@@ -44,8 +44,12 @@ impl Fake {
 
     /// A client that knows these nodes.
     pub(crate) fn client_of<'a>(&self, endpoints: impl IntoIterator<Item = &'a str>) -> Client {
-        let connector = Arc::new(self.network.clone());
-        Client::connect(Options { connector, seed: Some(1), ..Options::new(endpoints) }).unwrap()
+        Client::connect(self.options(endpoints)).unwrap()
+    }
+
+    /// How a client that knows these nodes reaches them.
+    pub(crate) fn options<'a>(&self, endpoints: impl IntoIterator<Item = &'a str>) -> Options {
+        Options { connector: Arc::new(self.network.clone()), seed: Some(1), ..Options::new(endpoints) }
     }
 
     /// Looks at the cluster.

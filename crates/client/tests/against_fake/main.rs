@@ -5,4 +5,5 @@ mod calling;
 mod consuming;
 mod fake;
 mod producing;
+mod reading;
 mod tailing;

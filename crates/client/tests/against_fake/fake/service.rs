@@ -110,6 +110,11 @@ impl RecordService for Node {
 
     async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<v1::ReadResponse>, Status> {
         let request = request.into_inner();
+        let refusal = self.fake.change(|world| {
+            world.read_requests.push(self.id);
+            world.read_refusals.pop_front()
+        });
+        refusal.map_or(Ok(()), |reason| Err(WireError::new(reason, "scripted")))?;
         Ok(Response::new(self.read(request.shard.as_ref(), &request.position.unwrap())?))
     }
 
@@ -181,6 +186,7 @@ impl ClusterService for Node {
         if request.into_inner().stream_name != "s" {
             return Err(WireError::new(Reason::StreamNotFound, "no such stream").into());
         }
+        self.fake.look().routing_watches += 1;
         let mut changes = self.fake.changes();
         let fake = self.fake.clone();
         let images = async_stream::try_stream! {

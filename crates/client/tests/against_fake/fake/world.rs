@@ -53,6 +53,12 @@ pub(crate) struct World {
     pub(crate) tail_requests: Vec<(u64, v1::TailRequest)>,
     /// Refusals that the next tails meet, one each.
     pub(crate) tail_refusals: VecDeque<Reason>,
+    /// Refusals that the next reads meet, one each.
+    pub(crate) read_refusals: VecDeque<Reason>,
+    /// Who was asked for pages, in order.
+    pub(crate) read_requests: Vec<u64>,
+    /// Watches of the routing that were opened.
+    pub(crate) routing_watches: usize,
     /// Ends every tail that is open now.
     pub(crate) tails_end: Option<Reason>,
     /// Bytes of batches that tails have sent.
@@ -76,6 +82,9 @@ impl World {
             silent: Vec::new(),
             tail_requests: Vec::new(),
             tail_refusals: VecDeque::new(),
+            read_refusals: VecDeque::new(),
+            read_requests: Vec::new(),
+            routing_watches: 0,
             tails_end: None,
             tailed_bytes: 0,
             create_attempts: 0,
