@@ -1,5 +1,7 @@
 //! What an operator decides about the Kinesis front.
 
+use serde::{Deserialize, Serialize};
+
 /// Settings of the front.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayConfig {
@@ -25,7 +27,8 @@ impl Default for GatewayConfig {
 }
 
 /// Whether requests have to be signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Auth {
     /// Every request must carry a valid signature of a known key.
     Required,
@@ -37,7 +40,8 @@ pub enum Auth {
 }
 
 /// How often control operations may be called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AccountLimits {
     /// As often as the cluster can.
     #[default]

@@ -9,6 +9,7 @@ use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use thalweg_gateway::{AccountLimits, Auth};
 
 use crate::TlsFiles;
 
@@ -37,14 +38,14 @@ pub struct Config {
     pub zone: String,
     /// Whether Kinesis requests have to be signed with a key of this cluster: `required`,
     /// `optional` or `off`. Default `off`.
-    pub auth: AuthMode,
+    pub auth: Auth,
     /// The region of Kinesis requests that name none. Default `us-east-1`.
     pub region: String,
     /// The account in all Kinesis names: 12 digits. Default `000000000000`.
     pub account: String,
     /// How often Kinesis control operations may be called: `unlimited`, or `kinesis` for the service's
     /// own rates. Limits of shards are settings of their streams. Default `unlimited`.
-    pub account_limits: LimitsMode,
+    pub account_limits: AccountLimits,
     /// Certificate and key with which the public port also answers TLS. Default: no TLS.
     pub tls: Option<TlsFiles>,
     /// How long a node may be out of contact before its replicas are rebuilt elsewhere. Default
@@ -74,30 +75,6 @@ pub struct Config {
     pub hot_tail_bytes: u64,
 }
 
-/// Whether Kinesis requests have to be signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthMode {
-    /// Every request, with a known key.
-    Required,
-    /// Only signatures that are there have to be valid.
-    Optional,
-    /// No signature is checked.
-    #[default]
-    Off,
-}
-
-/// How often Kinesis control operations may be called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LimitsMode {
-    /// As often as the cluster can.
-    #[default]
-    Unlimited,
-    /// As often as the service allows.
-    Kinesis,
-}
-
 impl Default for Config {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
@@ -111,10 +88,10 @@ impl Default for Config {
             advertise_peer: None,
             seeds: Vec::new(),
             zone: String::new(),
-            auth: AuthMode::Off,
+            auth: Auth::Off,
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
-            account_limits: LimitsMode::Unlimited,
+            account_limits: AccountLimits::Unlimited,
             tls: None,
             node_dead_after: Duration::from_secs(300),
             on_demand_split_after: Duration::from_secs(180),

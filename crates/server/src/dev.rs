@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{AuthMode, Config, Listeners, Node, SelfSigned, StartError, TlsFiles};
+use crate::{Auth, Config, Listeners, Node, SelfSigned, StartError, TlsFiles};
 
 /// What `thalweg dev` is asked for.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct DevOptions {
     /// Answer TLS too, with a certificate made on the spot and kept with the data.
     pub tls: bool,
     /// Whether Kinesis requests have to be signed. Default off.
-    pub auth: AuthMode,
+    pub auth: Auth,
 }
 
 impl Default for DevOptions {
@@ -35,7 +35,7 @@ impl Default for DevOptions {
             port: 4567,
             node_dead_after: Duration::from_secs(300),
             tls: false,
-            auth: AuthMode::Off,
+            auth: Auth::Off,
         }
     }
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use thalweg_client::{Client, Options};
 use thalweg_controller::ControllerHandle;
-use thalweg_gateway::{AccountLimits, Auth, Gateway, GatewayConfig, GatewayParts};
+use thalweg_gateway::{Gateway, GatewayConfig, GatewayParts};
 use thalweg_types::Clock;
 
 use crate::Config;
-use crate::config::{AuthMode, LimitsMode};
 
 /// The front of the node that listens for clients on `public`.
 pub(crate) fn gateway(
@@ -22,24 +21,9 @@ pub(crate) fn gateway(
     let mut options = Options::new([loopback_of(public).to_string()]);
     options.seed = Some(seed);
     let client = Client::connect(options).expect("a socket address is an endpoint");
-    let auth = match config.auth {
-        AuthMode::Required => Auth::Required,
-        AuthMode::Optional => Auth::Optional,
-        AuthMode::Off => Auth::Off,
-    };
-    let account_limits = match config.account_limits {
-        LimitsMode::Unlimited => AccountLimits::Unlimited,
-        LimitsMode::Kinesis => AccountLimits::Kinesis,
-    };
     let (region, account) = (config.region.clone(), config.account.clone());
-    let catalog = controller.catalog();
-    Gateway::new(GatewayParts {
-        client,
-        catalog,
-        clock,
-        seed,
-        config: GatewayConfig { region, account, auth, account_limits },
-    })
+    let config = GatewayConfig { region, account, auth: config.auth, account_limits: config.account_limits };
+    Gateway::new(GatewayParts { client, catalog: controller.catalog(), clock, seed, config })
 }
 
 /// Where this node reaches itself: an address that listens everywhere is also on loopback.

@@ -29,6 +29,7 @@ mod public;
 mod tls;
 mod wiring;
 
-pub use config::{AuthMode, Config, ConfigError, LimitsMode, Overrides};
+pub use config::{Config, ConfigError, Overrides};
 pub use node::{Listeners, Node, StartError};
+pub use thalweg_gateway::{AccountLimits, Auth};
 pub use tls::{SelfSigned, TlsFiles};

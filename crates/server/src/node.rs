@@ -23,7 +23,7 @@ use crate::grpc::{self, ImageDirectory};
 use crate::identity::IdentityFile;
 use crate::metrics::{self, Sources};
 use crate::neighbours::Neighbours;
-use crate::{AuthMode, Config, front, public, tls, wiring};
+use crate::{Auth, Config, front, public, tls, wiring};
 
 /// Why a node did not start, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +161,7 @@ impl Node {
             Controller::start(controller_options(&config, &listeners), parts).map_err(StartError::Identity)?;
         let front_seed = u64::from_le_bytes(random[40..].try_into().expect("eight bytes"));
         let gateway = front::gateway(&config, listeners.public(), &controller, clock, front_seed);
-        let neighbours = Neighbours::new(config.auth == AuthMode::Required, controller.image());
+        let neighbours = Neighbours::new(config.auth == Auth::Required, controller.image());
         let front = Front { gateway, tls, neighbours };
         Ok(Node::serve(id, log, groups, host, controller, reports, listeners, front).await)
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use thalweg_server::AuthMode;
+use thalweg_server::Auth;
 use thalweg_server::dev::{DevCluster, DevOptions, DevReady};
 
 use super::{logging, signals};
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         retain: args.retain,
         port: args.port,
         tls: args.tls,
-        auth: if args.auth { AuthMode::Required } else { AuthMode::Off },
+        auth: if args.auth { Auth::Required } else { Auth::Off },
         ..DevOptions::default()
     };
     let cluster = tokio::select! {
