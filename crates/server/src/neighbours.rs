@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// For looking up the names of nodes.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Decides for each connection, by where it comes from.
+/// Decides by where a connection comes from. It may take a look-up of every node's name.
 pub(crate) struct Neighbours {
     only: bool,
     image: watch::Receiver<Arc<Image>>,

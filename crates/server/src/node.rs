@@ -198,12 +198,12 @@ impl Node {
         };
         let directory = Arc::new(ImageDirectory { image: image.clone() });
         let grpc = grpc::public_routes(&host, &controller, directory).await;
-        let router = public::by_content_type(grpc.into_axum_router(), front.gateway.router());
+        let router = public::by_content_type(grpc.into_axum_router(), front.gateway.router(), front.neighbours);
         let peer = grpc::peer_routes(&controller, &groups);
         let tasks = vec![
             tokio::spawn(wiring::follow_image(id, image, host.clone(), groups.clone())),
             tokio::spawn(wiring::report(host.observe(), reports)),
-            tokio::spawn(public::serve(listeners.public, router, front.tls, front.neighbours, stop.subscribe())),
+            tokio::spawn(public::serve(listeners.public, router, front.tls, stop.subscribe())),
             tokio::spawn(grpc::serve(listeners.peer, peer, stop.subscribe())),
             tokio::spawn(admin::serve(
                 listeners.admin,

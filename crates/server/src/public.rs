@@ -9,6 +9,7 @@
 //! Holds: a connection that does not say at first what it speaks is closed after a bounded time;
 //! connections have a bound, and none delays another.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tonic::Status;
@@ -46,14 +47,18 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// After an accept that failed, when the process has no more descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// gRPC calls to one router, all else to the other.
-pub(crate) fn by_content_type(grpc: Router, kinesis: Router) -> Router {
+/// gRPC calls to one router, all else to the other. Whether a peer may make gRPC calls at all is
+/// decided when it makes its first one on a connection: most connections never do.
+pub(crate) fn by_content_type(grpc: Router, kinesis: Router, neighbours: Neighbours) -> Router {
+    let neighbours = Arc::new(neighbours);
     Router::new().fallback(move |request: Request| {
-        let is_grpc = is_grpc(&request);
-        let refused = is_grpc && !request.extensions().get::<MayCallGrpc>().is_none_or(|may| may.0);
-        let router = if is_grpc { grpc.clone() } else { kinesis.clone() };
+        let caller = is_grpc(&request).then(|| request.extensions().get::<Caller>().cloned());
+        let router = if caller.is_some() { grpc.clone() } else { kinesis.clone() };
+        let neighbours = neighbours.clone();
         async move {
-            if refused {
+            if let Some(caller) = caller
+                && !may_call(caller, &neighbours).await
+            {
                 return Status::unauthenticated(GRPC_REFUSED).into_http();
             }
             match router.oneshot(request).await {
@@ -64,9 +69,23 @@ pub(crate) fn by_content_type(grpc: Router, kinesis: Router) -> Router {
     })
 }
 
-/// Whether the connection that a request came on may make gRPC calls.
-#[derive(Clone, Copy, Debug)]
-struct MayCallGrpc(bool);
+/// Who is at the other end of a connection; every request on it carries this.
+#[derive(Clone, Debug)]
+struct Caller {
+    ip: IpAddr,
+    may_call_grpc: Arc<OnceCell<bool>>,
+}
+
+impl Caller {
+    fn new(ip: IpAddr) -> Caller {
+        Caller { ip, may_call_grpc: Arc::default() }
+    }
+}
+
+async fn may_call(caller: Option<Caller>, neighbours: &Neighbours) -> bool {
+    let Some(Caller { ip, may_call_grpc }) = caller else { return false };
+    *may_call_grpc.get_or_init(|| neighbours.may_call(ip)).await
+}
 
 const GRPC_REFUSED: &str =
     "this cluster wants signed requests, which gRPC has not: use the Kinesis API, or call from one of the nodes";
@@ -80,10 +99,9 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<TlsAcceptor>,
-    neighbours: Neighbours,
     mut stop: watch::Receiver<bool>,
 ) {
-    let serving = Arc::new(Serving { router, tls, neighbours: Some(neighbours), http: http() });
+    let serving = Arc::new(Serving { router, tls, http: http() });
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -119,7 +137,6 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStr
 struct Serving {
     router: Router,
     tls: Option<TlsAcceptor>,
-    neighbours: Option<Neighbours>,
     http: auto::Builder<TokioExecutor>,
 }
 
@@ -140,10 +157,7 @@ fn http() -> auto::Builder<TokioExecutor> {
 impl Serving {
     async fn connection(self: Arc<Self>, socket: TcpStream, _room: OwnedSemaphorePermit, ending: Watcher) {
         let (Ok(()), Ok(peer)) = (socket.set_nodelay(true), socket.peer_addr()) else { return };
-        let may_call_grpc = MayCallGrpc(match &self.neighbours {
-            Some(neighbours) => neighbours.may_call(peer.ip()).await,
-            None => true,
-        });
+        let caller = Caller::new(peer.ip());
         let mut first = [0];
         let greeted = tokio::time::timeout(GREETING_TIMEOUT, socket.peek(&mut first)).await;
         if !matches!(greeted, Ok(Ok(1))) {
@@ -153,21 +167,16 @@ impl Serving {
             Some(tls) if first[0] == TLS_HANDSHAKE => {
                 let handshake = tokio::time::timeout(GREETING_TIMEOUT, tls.accept(socket)).await;
                 if let Ok(Ok(secured)) = handshake {
-                    self.http_on(secured, may_call_grpc, ending).await;
+                    self.http_on(secured, caller, ending).await;
                 }
             }
-            _ => self.http_on(socket, may_call_grpc, ending).await,
+            _ => self.http_on(socket, caller, ending).await,
         }
     }
 
-    async fn http_on(
-        &self,
-        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        may_call_grpc: MayCallGrpc,
-        ending: Watcher,
-    ) {
+    async fn http_on(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, caller: Caller, ending: Watcher) {
         let marked = self.router.clone().map_request(move |mut request: http::Request<Incoming>| {
-            request.extensions_mut().insert(may_call_grpc);
+            request.extensions_mut().insert(caller.clone());
             request
         });
         let service = TowerToHyperService::new(marked);
@@ -184,6 +193,11 @@ impl Serving {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::body::Body;
+    use http::StatusCode;
+    use thalweg_controller::Image;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::time::Instant;
 
@@ -193,10 +207,10 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let graceful = GracefulShutdown::new();
         let watcher = graceful.watcher();
-        let serving = Serving { router: Router::new(), tls: None, neighbours: None, http: http() };
+        let serving = Serving { router: Router::new(), tls: None, http: http() };
         tokio::spawn(async move {
             let _graceful = graceful;
-            serving.http_on(theirs, MayCallGrpc(true), watcher).await;
+            serving.http_on(theirs, Caller::new(Ipv4Addr::LOCALHOST.into()), watcher).await;
         });
         ours
     }
@@ -224,5 +238,27 @@ mod tests {
             let mut rest = vec![0; 4_096];
             assert!(ours.read(&mut rest).await.unwrap() > 0, "the rest of the answer");
         }
+    }
+
+    /// What a stranger's request gets where signatures are required.
+    async fn answer(caller: &Caller, content_type: &str) -> http::Response<Body> {
+        let served = |text: &'static str| Router::new().fallback(move || async move { text });
+        let (_image, image) = watch::channel(Arc::new(Image::default()));
+        let router = by_content_type(served("grpc"), served("kinesis"), Neighbours::new(true, image));
+        let request = http::Request::builder().header(CONTENT_TYPE, content_type).extension(caller.clone());
+        router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_may_call_grpc_is_asked_at_a_connections_first_grpc_request() {
+        let stranger = Caller::new(Ipv4Addr::new(192, 0, 2, 1).into());
+        let kinesis = answer(&stranger, "application/x-amz-json-1.1").await;
+        assert_eq!((kinesis.status(), stranger.may_call_grpc.get()), (StatusCode::OK, None));
+        let refused = answer(&stranger, "application/grpc").await;
+        let status = Status::from_header_map(refused.headers()).map(|status| status.code());
+        assert_eq!((status, stranger.may_call_grpc.get()), (Some(tonic::Code::Unauthenticated), Some(&false)));
+        let neighbour = Caller::new(Ipv4Addr::LOCALHOST.into());
+        let called = answer(&neighbour, "application/grpc+proto").await;
+        assert_eq!(Status::from_header_map(called.headers()).map(|status| status.code()), None);
     }
 }
