@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_types::{GroupId, NodeId, ShardId, StreamId, StreamName, UnixMillis};
 
 use crate::fan_out::Retired;
+use crate::streams::Streams;
 use crate::{AccessKey, AccountSettings, Node, Reshard, ReshardId, Shard, Stream, StreamStatus};
 
 /// Open shards of all streams together, unless set otherwise.
@@ -29,7 +30,7 @@ pub struct Catalog {
     pub(crate) controller_voters: Vec<NodeId>,
     pub(crate) shard_limit: u32,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
-    pub(crate) streams: BTreeMap<StreamName, Arc<Stream>>,
+    pub(crate) streams: Streams,
     pub(crate) reshards: BTreeMap<ReshardId, Reshard>,
     pub(crate) next_stream: StreamId,
     pub(crate) next_group: GroupId,
@@ -68,7 +69,7 @@ impl Default for Catalog {
             controller_voters: Vec::new(),
             shard_limit: SHARD_LIMIT_DEFAULT,
             nodes: BTreeMap::new(),
-            streams: BTreeMap::new(),
+            streams: Streams::default(),
             reshards: BTreeMap::new(),
             next_stream: StreamId(1),
             next_group: GroupId(GroupId::CONTROLLER.0 + 1),
@@ -144,13 +145,17 @@ impl Catalog {
 
     /// The streams whose names come after `name`, in order.
     pub fn streams_after(&self, name: &StreamName) -> impl Iterator<Item = &Arc<Stream>> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        self.streams.range::<StreamName, _>((Excluded(name), Unbounded)).map(|(_, stream)| stream)
+        self.streams.after(name)
     }
 
     /// A stream by name, whatever its status.
     pub fn stream(&self, name: &StreamName) -> Option<&Arc<Stream>> {
         self.streams.get(name)
+    }
+
+    /// A stream by the id of its incarnation, whatever its status.
+    pub fn stream_by_id(&self, id: StreamId) -> Option<&Arc<Stream>> {
+        self.streams.by_id(id)
     }
 
     /// A shard by stream and id, visible or not.

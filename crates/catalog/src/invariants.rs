@@ -33,6 +33,8 @@ impl Catalog {
             self.check_hosts(stream, shard)?;
         }
         for stream in self.streams() {
+            let found = self.stream_by_id(stream.id).is_some_and(|found| found.name == stream.name);
+            must(found, || format!("{:?} does not lead to `{}`", stream.id, stream.name))?;
             must(stream.id < self.next_stream, || format!("{:?} may be given again", stream.id))?;
             check_ranges(stream)?;
             check_lineage(stream)?;

@@ -50,6 +50,7 @@ pub mod settings;
 mod shard;
 mod shards;
 mod stream;
+mod streams;
 pub mod tags;
 
 pub use access::{AccessKey, Secret};

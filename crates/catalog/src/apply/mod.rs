@@ -131,7 +131,7 @@ impl Catalog {
 
     /// The stream for changing; its parts stay shared with older images until then.
     fn stream_mut(&mut self, name: &StreamName) -> Result<&mut Stream, Refusal> {
-        let found = self.streams.get_mut(name).map(Arc::make_mut);
+        let found = self.streams.get_mut(name);
         found.ok_or_else(|| Refusal::StreamUnknown { stream: name.clone() })
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 
 impl Catalog {
     pub(super) fn create_stream(&mut self, wanted: &NewStream, placement: &[Vec<NodeId>], now: UnixMillis) -> Outcome {
-        if self.streams.contains_key(&wanted.name) {
+        if self.streams.get(&wanted.name).is_some() {
             return Err(Refusal::StreamExists { stream: wanted.name.clone() });
         }
         check_settings(wanted)?;
@@ -28,7 +28,7 @@ impl Catalog {
         let stream = self.new_stream(id, wanted, placement, now);
         self.next_stream = StreamId(id.0 + 1);
         self.next_group = GroupId(self.next_group.0 + u64::from(wanted.shard_count));
-        self.streams.insert(wanted.name.clone(), Arc::new(stream));
+        self.streams.insert(stream);
         Ok(Applied::StreamCreated { id })
     }
 
