@@ -19,6 +19,8 @@ pub const CONSUMERS_COMMITTED_MAX: usize = 50;
 pub const CONSUMER_NAME_CHARS_MAX: usize = 128;
 /// Clocks of successive controllers are unlikely to differ by more than this.
 const RETIRED_MS: u64 = 3_600_000;
+/// Names whose last second is remembered at most.
+const RETIRED_MAX: usize = 10_000;
 
 /// A registered consumer of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,13 @@ impl From<&str> for ConsumerRef {
     }
 }
 
+impl From<&FanOutConsumer> for ConsumerRef {
+    /// This registration of the name and no other.
+    fn from(consumer: &FanOutConsumer) -> ConsumerRef {
+        ConsumerRef { name: consumer.name.clone(), created_second: Some(consumer.created_at.secs()) }
+    }
+}
+
 impl ConsumerRef {
     /// Whether this registration is meant.
     pub fn names(&self, consumer: &FanOutConsumer) -> bool {
@@ -78,7 +87,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
     if good { Ok(()) } else { Err(Refusal::ConsumerName { name: tags::shown(name) }) }
 }
 
-/// The seconds of consumers that are gone, for as long as they could be given again.
+/// The seconds of consumers that are gone, for as long as they could be given again; at most
+/// [`RETIRED_MAX`] of them: beyond it the oldest are forgotten, so that what is registered then gets
+/// a second after theirs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Retired {
@@ -98,6 +109,11 @@ impl Retired {
         let seconds = self.last.entry(stream.clone()).or_default();
         let last = seconds.entry(consumer.name.clone()).or_default();
         *last = (*last).max(consumer.created_at.secs());
+        if self.last.values().map(BTreeMap::len).sum::<usize>() > RETIRED_MAX
+            && let Some(oldest) = self.last.values().flat_map(BTreeMap::values).min().copied()
+        {
+            self.forget(|second| second <= oldest);
+        }
     }
 
     /// The creation time of a consumer that is registered now: `now`, or the next second that the
@@ -112,14 +128,43 @@ impl Retired {
     /// registered then gets a second after all that were forgotten.
     pub(crate) fn forget_before(&mut self, now: UnixMillis) {
         let horizon = now.minus_ms(RETIRED_MS).secs();
+        self.forget(|second| second < horizon);
+    }
+
+    fn forget(&mut self, goes: impl Fn(u64) -> bool) {
         let Retired { last, forgotten } = self;
         last.retain(|_, seconds| {
             seconds.retain(|_, second| {
-                let kept = *second >= horizon;
+                let kept = !goes(*second);
                 *forgotten = if kept { *forgotten } else { (*forgotten).max(*second) };
                 kept
             });
             !seconds.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn consumer(name: String, second: u64) -> FanOutConsumer {
+        FanOutConsumer { name, created_at: UnixMillis(second * 1000), tags: BTreeMap::new(), policy: None }
+    }
+
+    #[test]
+    fn consumers_that_are_gone_are_remembered_up_to_a_bound_and_no_second_is_given_twice() {
+        let (mut retired, stream) = (Retired::default(), "orders".parse::<StreamName>().unwrap());
+        let of = |number: u64| consumer(format!("c{number}"), 1_000 + number / 100);
+        let count = RETIRED_MAX as u64 + 5_000;
+        (0..count).for_each(|number| retired.note(&stream, &of(number)));
+        assert!(retired.last.values().map(BTreeMap::len).sum::<usize>() <= RETIRED_MAX);
+        for number in [0, 4_999, 5_000, count - 1] {
+            let gone = of(number);
+            let again = retired.created_at(&stream, &gone.name, gone.created_at);
+            assert!(again.secs() > gone.created_at.secs(), "{}", gone.name);
+        }
+        let later = UnixMillis(2_000_000);
+        assert_eq!(retired.created_at(&stream, "c0", later), later, "what is forgotten holds up nobody later");
     }
 }

@@ -72,7 +72,13 @@ pub enum Operation {
     /// Another policy or other tags of a fan-out consumer.
     UpdateConsumer { stream: StreamName, consumer: ConsumerRef, patch: ConsumerPatch },
     /// A new access key; who asks has drawn it, so that asking again is harmless.
-    CreateAccessKey { id: String, secret: Secret, description: String },
+    CreateAccessKey {
+        id: String,
+        secret: Secret,
+        description: String,
+        #[serde(default)]
+        allowed: Option<BTreeSet<String>>,
+    },
     /// The end of an access key.
     DeleteAccessKey { id: String },
     /// Other settings of all streams together.
@@ -123,8 +129,8 @@ impl Operation {
             Operation::UpdateConsumer { stream, consumer, patch } => {
                 Command::UpdateConsumer { stream, consumer, patch }
             }
-            Operation::CreateAccessKey { id, secret, description } => {
-                Command::CreateAccessKey { key: AccessKey { id, secret, description, created_at: now } }
+            Operation::CreateAccessKey { id, secret, description, allowed } => {
+                Command::CreateAccessKey { key: AccessKey { id, secret, description, created_at: now, allowed } }
             }
             Operation::DeleteAccessKey { id } => Command::DeleteAccessKey { id },
             Operation::UpdateAccount { patch } => Command::UpdateAccount { patch, now },

@@ -9,7 +9,10 @@ use thalweg_types::limits::{
 };
 use thalweg_types::{HashKey, NodeId, ShardId, StreamId, StreamName};
 
-use crate::access::{ACCESS_KEY_ID_CHARS_MAX, ACCESS_KEY_SECRET_CHARS_MAX, ACCESS_KEYS_MAX, DESCRIPTION_CHARS_MAX};
+use crate::access::{
+    ACCESS_KEY_ID_CHARS_MAX, ACCESS_KEY_SECRET_CHARS_MAX, ACCESS_KEYS_MAX, ACTION_CHARS_MAX, ALLOWED_ACTIONS_MAX,
+    DESCRIPTION_CHARS_MAX,
+};
 use crate::fan_out::CONSUMER_NAME_CHARS_MAX;
 use crate::settings::{ENCRYPTION_KEY_CHARS_MAX, MODE_CHANGES_PER_DAY_MAX, POLICY_BYTES_MAX, WARM_MIBPS_MAX};
 use crate::tags::{TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX};
@@ -124,6 +127,13 @@ pub enum Refusal {
     AccessKeyId { id: String },
     #[error("the secret of an access key has 1 to {ACCESS_KEY_SECRET_CHARS_MAX} visible ASCII characters")]
     AccessKeySecret,
+    #[error(
+        "`{action}` names no actions: use 1 to {ACTION_CHARS_MAX} letters, `*` and `?`, without the service, as in \
+         `Describe*`"
+    )]
+    AllowedAction { action: String },
+    #[error("an access key allows at most {ALLOWED_ACTIONS_MAX} patterns of actions, not {count}")]
+    AllowedActions { count: usize },
     #[error("a description has at most {DESCRIPTION_CHARS_MAX} characters, not {chars}")]
     Description { chars: usize },
     #[error("access key `{id}` exists already")]
@@ -215,6 +225,7 @@ impl Refusal {
             WarmThroughput { .. } | WarmThroughputMode | WarmThroughputCommitment => RefusalKind::Invalid,
             DistributionMode | OnDemandReshard { .. } | ConsumerName { .. } => RefusalKind::Invalid,
             AccessKeyId { .. } | AccessKeySecret | Description { .. } => RefusalKind::Invalid,
+            AllowedAction { .. } | AllowedActions { .. } => RefusalKind::Invalid,
             TooManyTags { .. } | ModeChanges { .. } | OnDemandStreams { .. } => RefusalKind::LimitExceeded,
             ScalingBounds { .. } | ScalingsPerDay { .. } => RefusalKind::LimitExceeded,
             ConsumerLimit { .. } | AccessKeyLimit => RefusalKind::LimitExceeded,

@@ -2,6 +2,8 @@
 //!
 //! A secret is in the answer to [`Cluster::create_access_key`] and in no other.
 
+use std::collections::BTreeSet;
+
 use thalweg_catalog::{AccessKey, Secret};
 use thalweg_proto::v1;
 use thalweg_types::UnixMillis;
@@ -9,6 +11,7 @@ use thalweg_types::UnixMillis;
 use crate::call::{CallError, Repeat};
 use crate::client::stub;
 use crate::cluster::Cluster;
+use crate::wire;
 
 /// An access key to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct NewAccessKey {
     pub import: Option<(String, Secret)>,
     /// Whose it is, for people.
     pub description: String,
+    /// What it may do: see [`AccessKey::allowed`].
+    pub allowed: Option<BTreeSet<String>>,
 }
 
 /// An access key without its secret.
@@ -28,14 +33,21 @@ pub struct AccessKeyDescription {
     pub description: String,
     /// When it was made.
     pub created: UnixMillis,
+    /// What it may do: see [`AccessKey::allowed`].
+    pub allowed: Option<BTreeSet<String>>,
 }
 
 impl Cluster {
     /// Makes an access key. The secret in the answer is not shown again.
     pub async fn create_access_key(&self, key: NewAccessKey) -> Result<AccessKey, CallError> {
         let (id, secret) = key.import.unwrap_or_else(|| (String::new(), Secret::new("")));
-        let request =
-            v1::CreateAccessKeyRequest { id, secret: secret.reveal().to_owned(), description: key.description };
+        let request = v1::CreateAccessKeyRequest {
+            id,
+            secret: secret.reveal().to_owned(),
+            description: key.description,
+            restricted: key.allowed.is_some(),
+            allowed_actions: key.allowed.into_iter().flatten().collect(),
+        };
         let call = |channel| {
             let request = request.clone();
             async move { stub::cluster(channel).create_access_key(request).await }
@@ -47,6 +59,7 @@ impl Cluster {
             secret: Secret::new(answer.secret),
             description: key.description,
             created_at: UnixMillis(key.created_ms),
+            allowed: wire::allowed_actions(key.restricted, key.allowed_actions),
         })
     }
 
@@ -58,6 +71,7 @@ impl Cluster {
             id: key.id,
             description: key.description,
             created: UnixMillis(key.created_ms),
+            allowed: wire::allowed_actions(key.restricted, key.allowed_actions),
         };
         Ok(keys.into_iter().map(describe).collect())
     }

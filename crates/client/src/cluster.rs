@@ -85,6 +85,14 @@ impl Cluster {
         Ok(wire::account(&account))
     }
 
+    /// A revision of the catalog that has everything in it that was agreed on before this call. One
+    /// round of the controller's group, like a change, since a leader may be one no longer.
+    pub async fn confirmed_revision(&self) -> Result<u64, CallError> {
+        let request = wire::to_account_patch(&AccountPatch::default());
+        let call = |channel| async move { stub::cluster(channel).update_account(request).await };
+        Ok(self.client.call(Repeat::Harmless, call).await?.revision)
+    }
+
     /// Asks the leader of a shard to hand over to another of its replicas.
     pub async fn transfer_leader(&self, stream: &StreamName, shard: ShardId, to: NodeId) -> Result<(), CallError> {
         let request = v1::TransferLeaderRequest {

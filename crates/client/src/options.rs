@@ -10,6 +10,9 @@ use crate::connect::{Connector, TcpConnector};
 pub struct Options {
     /// `host:port` of any nodes; more are learned from the cluster. At least one.
     pub endpoints: Vec<String>,
+    /// Whether every call begins at the first endpoint, rather than where the last one succeeded:
+    /// for who must see its own changes there. Default false.
+    pub home_first: bool,
     /// For one connection attempt; default 1 s.
     pub connect_timeout: Duration,
     /// For one call including its retries, unless said otherwise; default 10 s.
@@ -25,6 +28,7 @@ impl Options {
     pub fn new<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> Options {
         Options {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
+            home_first: false,
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(10),
             connector: Arc::new(TcpConnector),

@@ -76,8 +76,11 @@ impl Pool {
         known
     }
 
-    /// Whether `address` is to be asked first from now on.
+    /// `address` is to be asked first from now on, unless the first endpoint always is.
     pub(crate) fn prefer(&self, address: &str) {
+        if self.options.home_first {
+            return;
+        }
         if let Some(at) = self.known.lock().iter().position(|known| known == address) {
             self.preferred.store(at, Ordering::Relaxed);
         }
@@ -103,4 +106,22 @@ pub(crate) async fn open(
 fn described(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first_after_another_answered(home_first: bool) -> String {
+        let pool = Pool::new(Options { home_first, ..Options::new(["home:1"]) });
+        pool.learn([&"other:1".to_owned()].into_iter());
+        pool.prefer("other:1");
+        pool.addresses().swap_remove(0)
+    }
+
+    #[test]
+    fn who_stays_at_home_asks_there_first_whoever_answered_last() {
+        assert_eq!(first_after_another_answered(false), "other:1");
+        assert_eq!(first_after_another_answered(true), "home:1");
+    }
 }

@@ -4,6 +4,8 @@
 //! checked for form here; whether it is allowed is the catalog's to say. Values that a later
 //! version may add are refused, not guessed.
 
+use std::collections::BTreeSet;
+
 use thalweg_catalog::{
     AccountPatch, AccountSettings, Catalog, Commitment, ConsumerPatch, ConsumerRef, Distribution, Edit, FanOutConsumer,
     LimitsProfile, ShardLimits, ShardMetric, StreamMode, StreamPatch, StreamSettings,
@@ -252,6 +254,11 @@ pub fn account_patch(message: &v1::UpdateAccountRequest) -> AccountPatch {
         on_demand_streams_max: message.on_demand_streams_max,
         shards_max: message.shards_max,
     }
+}
+
+/// What an access key may do, from outside.
+pub fn allowed_actions(restricted: bool, actions: Vec<String>) -> Option<BTreeSet<String>> {
+    restricted.then(|| actions.into_iter().collect())
 }
 
 fn present(text: String) -> Option<String> {

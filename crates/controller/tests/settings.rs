@@ -9,7 +9,7 @@ use thalweg_catalog::{
     AccountPatch, CommitmentStatus, ConsumerPatch, ConsumerRef, Distribution, Edit, LimitsProfile, Refusal,
     RetentionChange, Secret, ShardMetric, StreamMode, StreamPatch, StreamSettings,
 };
-use thalweg_client::{CallError, Client, CreateStream, NewAccessKey, Options, Reason};
+use thalweg_client::{AccessKeyDescription, CallError, Client, CreateStream, NewAccessKey, Options, Reason};
 use thalweg_types::{Clock, ShardId, StreamId, StreamName, SystemClock};
 
 /// A client that knows only this node.
@@ -181,7 +181,7 @@ async fn a_change_of_an_incarnation_that_is_gone_is_refused() {
 async fn access_keys_are_drawn_or_imported_and_their_secrets_shown_once() {
     let cluster = TestCluster::formed(3).await;
     let (one, two) = (client(&cluster, 1).cluster(), client(&cluster, 2).cluster());
-    let wanted = NewAccessKey { description: "ci".to_owned(), import: None };
+    let wanted = NewAccessKey { description: "ci".to_owned(), ..NewAccessKey::default() };
     let drawn = one.create_access_key(wanted.clone()).await.unwrap();
     let other = two.create_access_key(wanted).await.unwrap();
     assert_eq!((drawn.id.len(), drawn.secret.reveal().len()), (20, 40));
@@ -204,8 +204,30 @@ async fn access_keys_are_drawn_or_imported_and_their_secrets_shown_once() {
     assert!(cluster.handle(2).catalog().borrow().access_key(&drawn.id).is_none());
     let unknown = Refusal::AccessKeyUnknown { id: drawn.id.clone() };
     refused(two.delete_access_key(&drawn.id).await, Reason::AccessKeyNotFound, &unknown);
+    let allowed = Some(["ListStreams".to_owned()].into());
+    let bound = two.create_access_key(NewAccessKey { allowed: allowed.clone(), ..NewAccessKey::default() }).await;
+    let bound = bound.unwrap();
+    assert_eq!(bound.allowed, allowed);
+    assert_eq!(cluster.handle(2).catalog().borrow().access_key(&bound.id).unwrap().allowed, allowed);
+    let of = |keys: Vec<AccessKeyDescription>, id: &str| keys.into_iter().find(|key| key.id == id).unwrap().allowed;
+    assert_eq!(of(two.access_keys().await.unwrap(), &bound.id), allowed);
+    assert_eq!(of(two.access_keys().await.unwrap(), "test"), None);
     let half = NewAccessKey { import: Some(("id".to_owned(), Secret::new(""))), ..NewAccessKey::default() };
     assert_eq!(two.create_access_key(half).await.unwrap_err().reason(), Some(Reason::InvalidArgument));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_confirmed_revision_has_every_earlier_change_in_it() {
+    let cluster = TestCluster::formed(3).await;
+    for round in 0..30u64 {
+        let (writer, asked) = (1 + round % 3, 1 + (round + 1) % 3);
+        let patch = AccountPatch { shards_max: Some(100 + round as u32), ..AccountPatch::default() };
+        client(&cluster, writer).cluster().update_account(&patch).await.unwrap();
+        let changed = cluster.handle(writer).catalog().borrow().revision();
+        let confirmed = client(&cluster, asked).cluster().confirmed_revision().await.unwrap();
+        assert!(confirmed >= changed, "{confirmed} is older than {changed}");
+        assert!(cluster.handle(asked).catalog().borrow().revision() >= confirmed, "who is asked shows it");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -161,6 +161,7 @@ fn secrets_never_reach_the_log() {
         secret: Secret::new("open-sesame"),
         description: "ci".to_owned(),
         created_at: UnixMillis(1),
+        allowed: None,
     };
     world.apply(&Command::CreateAccessKey { key });
     world.apply(&Command::DeleteAccessKey { id: "AKIA1".to_owned() });

@@ -281,6 +281,12 @@ fn settings_consumers_and_keys() {
             "`a/b` is not the id of an access key: use 1 to 128 characters of a-z A-Z 0-9 _ . -",
         ),
         (Refusal::AccessKeySecret, Invalid, "the secret of an access key has 1 to 256 visible ASCII characters"),
+        (
+            Refusal::AllowedAction { action: "Get Records".to_owned() },
+            Invalid,
+            "`Get Records` names no actions: use 1 to 64 letters, `*` and `?`, without the service, as in `Describe*`",
+        ),
+        (Refusal::AllowedActions { count: 65 }, Invalid, "an access key allows at most 64 patterns of actions, not 65"),
         (Refusal::Description { chars: 300 }, Invalid, "a description has at most 256 characters, not 300"),
         (Refusal::AccessKeyExists { id: "k".to_owned() }, InUse, "access key `k` exists already"),
         (Refusal::AccessKeyUnknown { id: "k".to_owned() }, NotFound, "access key `k` does not exist"),

@@ -377,6 +377,7 @@ fn an_access_keys_secret_is_in_no_debug_text() {
         id: id.to_owned(),
         secret: Secret::new(secret),
         description: "ci".to_owned(),
+        allowed: None,
     };
     let command = wish("k1").command(catalog, START, 0).unwrap();
     assert_eq!(catalog.apply(&command), Ok(Applied::Changed));
@@ -391,11 +392,61 @@ fn an_access_keys_secret_is_in_no_debug_text() {
 }
 
 #[test]
+fn a_restricted_key_says_what_it_may_and_an_old_key_may_everything() {
+    let catalog = &mut cluster(&["a"]);
+    let mut create = |id: &str, allowed: Option<&[&str]>| {
+        let allowed = allowed.map(|actions| actions.iter().map(|action| (*action).to_owned()).collect());
+        let (id, secret, description) = (id.to_owned(), Secret::new("s"), String::new());
+        ask(catalog, Operation::CreateAccessKey { id, secret, description, allowed }, START)
+    };
+    create("free", None).unwrap();
+    create("bound", Some(&["Describe*", "ListStreams"])).unwrap();
+    create("nothing", Some(&[])).unwrap();
+    for bad in ["", "kinesis:Get*", "Get Records", &"x".repeat(65)] {
+        assert!(matches!(create("bad", Some(&[bad])), Err(Refusal::AllowedAction { .. })), "{bad}");
+    }
+    let many: Vec<String> = (0..65).map(|i| format!("Get{i}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(create("bad", Some(&many)), Err(Refusal::AllowedActions { count: 65 }));
+    assert_eq!(create("free", Some(&[])), Err(Refusal::AccessKeyExists { id: "free".to_owned() }));
+
+    let kept = Catalog::decode(&catalog.encode()).unwrap();
+    let allowed = |id: &str| kept.access_key(id).unwrap().allowed.clone().map(Vec::from_iter);
+    assert_eq!(allowed("bound"), Some(vec!["Describe*".to_owned(), "ListStreams".to_owned()]));
+    assert_eq!((allowed("nothing"), allowed("free")), (Some(Vec::new()), None));
+    let text = String::from_utf8(catalog.encode()).unwrap();
+    assert_eq!(text.matches("allowed").count(), 2, "a key as older versions wrote it has no such field");
+}
+
+#[test]
+fn a_stream_is_found_by_its_id_until_it_is_forgotten() {
+    let catalog = &mut cluster(&["a", "b", "c"]);
+    let create = |catalog: &mut Catalog, stream: &str| {
+        create_stream(catalog, NewStream::named(name(stream), 1), START);
+        catalog.check().unwrap();
+        catalog.stream(&name(stream)).unwrap().id
+    };
+    let ids = ["s1", "s2"].map(|stream| create(catalog, stream));
+    for id in &ids {
+        assert_eq!(catalog.stream_by_id(*id).unwrap().id, *id);
+    }
+    let read = Catalog::decode(&catalog.encode()).unwrap();
+    assert_eq!((&read, read.stream_by_id(ids[0]).unwrap().id), (&*catalog, ids[0]));
+    catalog.apply(&Command::DeleteStream { stream: name("s1"), with_consumers: false }).unwrap();
+    assert!(catalog.stream_by_id(ids[0]).is_some(), "it is being deleted");
+    catalog.apply(&Command::FinishDelete { stream: name("s1"), id: ids[0] }).unwrap();
+    assert!(catalog.stream_by_id(ids[0]).is_none());
+    assert_eq!(catalog.stream_by_id(ids[1]).unwrap().name, name("s2"));
+    let again = create(catalog, "s1");
+    assert_eq!(catalog.stream_by_id(again).unwrap().name, name("s1"));
+}
+
+#[test]
 fn access_keys_have_clean_ids_and_are_a_thousand_at_most() {
     let catalog = &mut cluster(&["a"]);
     let mut create = |id: &str, secret: &str, description: &str| {
         let (id, secret, description) = (id.to_owned(), Secret::new(secret), description.to_owned());
-        ask(catalog, Operation::CreateAccessKey { id, secret, description }, START)
+        ask(catalog, Operation::CreateAccessKey { id, secret, description, allowed: None }, START)
     };
     for bad in ["", "a/b", "ä", &"x".repeat(129)] {
         assert!(matches!(create(bad, "s", ""), Err(Refusal::AccessKeyId { .. })), "{bad}");

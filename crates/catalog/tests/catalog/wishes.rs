@@ -86,10 +86,11 @@ fn of_stream(stream: StreamName) -> impl Strategy<Value = Operation> {
 fn cluster_wide() -> impl Strategy<Value = Operation> {
     let id = || (0u8..4).prop_map(|id| format!("key{id}"));
     prop_oneof![
-        (id(), 0u8..2).prop_map(|(id, secret)| Operation::CreateAccessKey {
+        (id(), 0u8..2, any::<bool>()).prop_map(|(id, secret, restricted)| Operation::CreateAccessKey {
             id,
             secret: Secret::new(format!("secret{secret}")),
             description: String::new(),
+            allowed: restricted.then(Default::default),
         }),
         id().prop_map(|id| Operation::DeleteAccessKey { id }),
         (any::<Option<bool>>(), prop::option::of(0u32..3)).prop_map(|(commitment, on_demand_streams_max)| {

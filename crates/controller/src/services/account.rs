@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use thalweg_catalog::{AccessKey, Operation, Refusal, Secret};
+use thalweg_client::wire;
 use thalweg_proto::errors::{Reason, WireError};
 use thalweg_proto::v1::{self, CreateAccessKeyRequest, CreateAccessKeyResponse, ListAccessKeysResponse};
 
@@ -20,7 +21,8 @@ impl Cluster {
         &self,
         request: CreateAccessKeyRequest,
     ) -> Result<CreateAccessKeyResponse, WireError> {
-        let CreateAccessKeyRequest { id, secret, description } = request;
+        let CreateAccessKeyRequest { id, secret, description, allowed_actions, restricted } = request;
+        let allowed = wire::allowed_actions(restricted, allowed_actions);
         let (id, secret) = match (id.is_empty(), secret.is_empty()) {
             (true, true) => (self.node().random.access_key_id(), self.node().random.access_key_secret()),
             (false, false) => (id, secret),
@@ -29,7 +31,8 @@ impl Cluster {
                 return Err(WireError::new(Reason::InvalidArgument, message));
             }
         };
-        let operation = Operation::CreateAccessKey { id: id.clone(), secret: Secret::new(&*secret), description };
+        let (keyed, kept) = (id.clone(), Secret::new(&*secret));
+        let operation = Operation::CreateAccessKey { id: keyed, secret: kept, description, allowed };
         self.mutate(operation, self.deadline()).await?;
         let key = self.node().image.borrow().catalog.access_key(&id).cloned();
         let key = key.ok_or_else(|| refusals::wire_error(&Refusal::AccessKeyUnknown { id }))?;
@@ -44,5 +47,11 @@ impl Cluster {
 }
 
 fn described(key: &Arc<AccessKey>) -> v1::AccessKey {
-    v1::AccessKey { id: key.id.clone(), description: key.description.clone(), created_ms: key.created_at.0 }
+    v1::AccessKey {
+        id: key.id.clone(),
+        description: key.description.clone(),
+        created_ms: key.created_at.0,
+        restricted: key.allowed.is_some(),
+        allowed_actions: key.allowed.iter().flatten().cloned().collect(),
+    }
 }

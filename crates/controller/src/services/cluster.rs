@@ -168,7 +168,8 @@ impl ClusterService for Cluster {
     ) -> Result<Response<UpdateAccountResponse>, Status> {
         let operation = Operation::UpdateAccount { patch: wire::account_patch(request.get_ref()) };
         self.mutate(operation, self.deadline()).await?;
-        let account = wire::to_account(&self.node().image.borrow().catalog);
-        Ok(Response::new(UpdateAccountResponse { account: Some(account) }))
+        let catalog = self.node().image.borrow().catalog.clone();
+        let (account, revision) = (wire::to_account(&catalog), catalog.revision());
+        Ok(Response::new(UpdateAccountResponse { account: Some(account), revision }))
     }
 }

@@ -227,7 +227,13 @@ impl ClusterService for Node {
         request: Request<v1::CreateAccessKeyRequest>,
     ) -> Result<Response<v1::CreateAccessKeyResponse>, Status> {
         let request = request.into_inner();
-        let key = v1::AccessKey { id: "drawn".to_owned(), description: request.description, created_ms: 5 };
+        let key = v1::AccessKey {
+            id: "drawn".to_owned(),
+            description: request.description,
+            created_ms: 5,
+            allowed_actions: request.allowed_actions,
+            restricted: request.restricted,
+        };
         Ok(Response::new(v1::CreateAccessKeyResponse { key: Some(key), secret: "hush".to_owned() }))
     }
 

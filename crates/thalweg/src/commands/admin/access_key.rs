@@ -2,11 +2,13 @@
 //!
 //! Holds: no secret is taken from the command line, where other users of the machine could read it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use thalweg_client::{NewAccessKey, Secret};
+use thalweg_kinesis::Operation;
 
 use crate::cli::{ConnectArgs, OutputArgs};
 use crate::exit::Failure;
@@ -34,10 +36,37 @@ pub(crate) struct CreateArgs {
     /// Whose it is, for people
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
+    /// Let it do only what resource policies of streams and consumers allow it, and what --allow says
+    #[arg(long)]
+    restricted: bool,
+    /// Let it do only what resource policies allow it and, with anything, these actions
+    #[arg(long, value_name = "ACTION,...", value_delimiter = ',', value_parser = action)]
+    allow: Vec<String>,
     #[command(flatten)]
     connect: ConnectArgs,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+impl CreateArgs {
+    /// Nothing for a key that may do everything.
+    fn allowed(&self) -> Option<BTreeSet<String>> {
+        let restricted = self.restricted || !self.allow.is_empty();
+        restricted.then(|| self.allow.iter().cloned().collect())
+    }
+}
+
+/// An action, with or without its service, or a pattern of actions.
+fn action(text: &str) -> Result<String, String> {
+    let action = text.strip_prefix("kinesis:").unwrap_or(text);
+    if action.is_empty() {
+        return Err("an action is missing".to_owned());
+    }
+    let is_pattern = action.contains(['*', '?']);
+    match is_pattern || Operation::by_name(action).is_some() {
+        true => Ok(action.to_owned()),
+        false => Err(format!("`{action}` is no operation of Kinesis; `Get*` would be a pattern of some")),
+    }
 }
 
 /// Arguments of `thalweg admin access-key ls`.
@@ -72,11 +101,12 @@ pub(super) async fn run(command: AccessKeyCommand) -> anyhow::Result<()> {
 }
 
 async fn create(args: CreateArgs) -> anyhow::Result<()> {
+    let allowed = args.allowed();
     let import = match args.id {
         Some(id) => Some((id, read_secret()?)),
         None => None,
     };
-    let wanted = NewAccessKey { import, description: args.description };
+    let wanted = NewAccessKey { import, description: args.description, allowed };
     let key = args.connect.client()?.cluster().create_access_key(wanted).await?;
     // The names under which every SDK of AWS takes them.
     let facts = [("AWS_ACCESS_KEY_ID", key.id.clone()), ("AWS_SECRET_ACCESS_KEY", key.secret.reveal().to_owned())];
@@ -85,6 +115,7 @@ async fn create(args: CreateArgs) -> anyhow::Result<()> {
         "secret": key.secret.reveal(),
         "description": key.description,
         "created": human::instant(key.created_at),
+        "allowed": key.allowed,
     });
     print_facts(args.output.format(), &facts, &object)?;
     eprintln!("keep the secret: it is not shown again");
@@ -107,11 +138,37 @@ fn read_secret() -> anyhow::Result<Secret> {
 }
 
 async fn ls(args: LsArgs) -> anyhow::Result<()> {
-    let mut listing = Listing::new(&["ID", "CREATED", "DESCRIPTION"]);
+    let mut listing = Listing::new(&["ID", "CREATED", "MAY", "DESCRIPTION"]);
     for key in args.connect.client()?.cluster().access_keys().await? {
         let created = human::instant(key.created);
-        let object = json!({ "id": key.id, "created": created, "description": key.description });
-        listing.push(vec![key.id, created, key.description], object);
+        let may = deeds(key.allowed.as_ref());
+        let object =
+            json!({ "id": key.id, "created": created, "description": key.description, "allowed": key.allowed });
+        listing.push(vec![key.id, created, may, key.description], object);
     }
     Ok(listing.print(args.output.format())?)
+}
+
+/// What a key may do, in short.
+fn deeds(allowed: Option<&BTreeSet<String>>) -> String {
+    match allowed {
+        None => "everything".to_owned(),
+        Some(allowed) if allowed.is_empty() => "by policy".to_owned(),
+        Some(allowed) => format!("by policy, {}", allowed.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_operations_or_patterns_of_some() {
+        for (given, kept) in [("kinesis:PutRecord", "PutRecord"), ("GetRecords", "GetRecords"), ("*", "*")] {
+            assert_eq!(action(given).as_deref(), Ok(kept));
+        }
+        for bad in ["PutRecrod", "kinesis:", "s3:GetObject", ""] {
+            assert!(action(bad).is_err(), "{bad}");
+        }
+    }
 }
