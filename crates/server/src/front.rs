@@ -20,6 +20,8 @@ pub(crate) fn gateway(
 ) -> Gateway {
     let mut options = Options::new([loopback_of(public).to_string()]);
     options.seed = Some(seed);
+    // A change is answered when the node that carried it out shows it, and this one shows the front.
+    options.home_first = true;
     let client = Client::connect(options).expect("a socket address is an endpoint");
     let (region, account) = (config.region.clone(), config.account.clone());
     let config = GatewayConfig { region, account, auth: config.auth, account_limits: config.account_limits };

@@ -104,7 +104,7 @@ impl Directory for ImageDirectory {
         if image.catalog.cluster().is_none() {
             return Located::Elsewhere { leader: None };
         }
-        let Some(stream) = image.catalog.streams().find(|known| known.id == stream) else {
+        let Some(stream) = image.catalog.stream_by_id(stream) else {
             return Located::StreamUnknown;
         };
         match stream.visible_shard(shard) {
