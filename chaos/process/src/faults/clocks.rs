@@ -1,0 +1,49 @@
+//! Wall clocks that jump, drift, and differ.
+
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::Kind;
+use super::arena::{Arena, Happening, named};
+
+/// How far a clock jumps, in seconds.
+const JUMP_SECS_MAX: i64 = 10 * 3_600;
+/// Ten years.
+const YEARS_SECS: i64 = 10 * 365 * 86_400;
+/// How far clocks differ, in seconds.
+const SKEW_SECS_MAX: i64 = 30;
+
+pub(super) async fn shift(
+    kind: Kind,
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
+    if kind == Kind::ClockSkew {
+        return skew(arena, lasts, random).await;
+    }
+    let Some(node) = arena.any_node(random, |_| true) else { return Ok(Happening::NotNow("no node is free")) };
+    let (ahead, speed) = match kind {
+        Kind::ClockForward => (random.random_range(60..=JUMP_SECS_MAX), 1.0),
+        Kind::ClockBack => (-random.random_range(60..=JUMP_SECS_MAX), 1.0),
+        Kind::ClockYears => (if random.random() { YEARS_SECS } else { -YEARS_SECS }, 1.0),
+        _ => (0, if random.random() { 2.0 } else { 0.5 }),
+    };
+    node.set_clock(ahead, speed)?;
+    tokio::time::sleep(lasts).await;
+    node.set_clock(0, 1.0)?;
+    let what = if speed == 1.0 { format!("{ahead:+} s") } else { format!("{speed} times as fast") };
+    Ok(Happening::Happened(format!("{}: {what}", named(&[node.id()]))))
+}
+
+async fn skew(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+    let Some(nodes) = arena.all_nodes() else { return Ok(Happening::NotNow("not all nodes are free")) };
+    for node in &nodes {
+        node.set_clock(random.random_range(-SKEW_SECS_MAX..=SKEW_SECS_MAX), 1.0)?;
+    }
+    tokio::time::sleep(lasts).await;
+    nodes.iter().try_for_each(|node| node.set_clock(0, 1.0))?;
+    Ok(Happening::Happened("all nodes".to_owned()))
+}

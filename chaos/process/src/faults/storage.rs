@@ -1,0 +1,214 @@
+//! Disks that lose power, fill up, stall, fail and lie.
+//!
+//! Holds: of the faults that take away what was acknowledged, one happens at a time, and it is
+//! over only when the node has everything again.
+
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use rand::Rng;
+use rand::rngs::StdRng;
+use rustix::process::Signal;
+
+use super::Kind;
+use super::arena::{Arena, Happening, Hold, named};
+use crate::node::Node;
+
+/// What a full disk has left.
+const LEFT_KIB: u64 = 256;
+/// Writes a second of a slow disk.
+const SLOW_IOPS: u32 = 20;
+/// A stalled disk is found stalled, not slow.
+const STALL_MAX: Duration = Duration::from_secs(12);
+/// Where limits of block devices are set.
+const BLKIO: &str = "/sys/fs/cgroup/blkio";
+
+const NO_NODE: Happening = Happening::NotNow("no node is free");
+const DISKS_TAKEN: Happening = Happening::NotNow("another disk is being repaired");
+
+pub(super) async fn power_cut(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+    let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(NO_NODE) };
+    lose_power(&node)?;
+    node.wait_ended().await?;
+    tokio::time::sleep(lasts).await;
+    node.disk().restore().await?;
+    arena.restart(&mut node).await?;
+    Ok(Happening::Happened(named(&[node.id()])))
+}
+
+/// At one moment: the process does not see its disk go.
+fn lose_power(node: &Node) -> anyhow::Result<()> {
+    node.signal(Signal::STOP)?;
+    node.disk().cut_power()?;
+    node.signal(Signal::KILL)
+}
+
+pub(super) async fn power_cut_all(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
+    let Some(mut nodes) = arena.all_nodes() else { return Ok(Happening::NotNow("not all nodes are free")) };
+    nodes.iter().try_for_each(|node| node.signal(Signal::STOP))?;
+    nodes.iter().try_for_each(|node| node.disk().cut_power())?;
+    nodes.iter().try_for_each(|node| node.signal(Signal::KILL))?;
+    for node in &mut nodes {
+        node.wait_ended().await?;
+    }
+    tokio::time::sleep(lasts).await;
+    for node in &nodes {
+        node.disk().restore().await?;
+    }
+    arena.restart_all(&mut nodes).await?;
+    Ok(Happening::Happened("all nodes".to_owned()))
+}
+
+pub(super) async fn sync_error(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+    let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(NO_NODE) };
+    let mut strace = failing_syncs(&node)?;
+    let ended = node.wait_ended().await;
+    let _ = strace.kill();
+    strace.wait()?;
+    let status = ended.context("a node whose sync failed went on")?;
+    if status.success() {
+        arena.recorder.violation(format!("node {}: its sync failed and it ended as if nothing were wrong", node.id()));
+    }
+    tokio::time::sleep(lasts).await;
+    arena.restart(&mut node).await?;
+    Ok(Happening::Happened(named(&[node.id()])))
+}
+
+fn failing_syncs(node: &Node) -> anyhow::Result<Child> {
+    let process = node.process_id().context("the node does not run")?;
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-p", &process.to_string()]);
+    strace.args(["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"]);
+    strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    strace.spawn().context("cannot start strace")
+}
+
+pub(super) async fn hinder(
+    kind: Kind,
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
+    let Some(node) = arena.any_node(random, |_| true) else { return Ok(NO_NODE) };
+    match kind {
+        Kind::DiskFull => {
+            node.disk().fill(LEFT_KIB).await?;
+            tokio::time::sleep(lasts).await;
+            node.disk().empty()?;
+        }
+        Kind::StalledDisk => {
+            node.disk().freeze().await?;
+            tokio::time::sleep(lasts.min(STALL_MAX)).await;
+            node.disk().thaw().await?;
+        }
+        _ => {
+            let Some(slow) = SlowDisk::of(&node)? else { return Ok(Happening::NotNow("no limits of devices here")) };
+            tokio::time::sleep(lasts).await;
+            drop(slow);
+        }
+    }
+    Ok(Happening::Happened(named(&[node.id()])))
+}
+
+/// A control group in which a device does few writes; gone with this value.
+struct SlowDisk {
+    group: PathBuf,
+    process: u32,
+}
+
+impl SlowDisk {
+    fn of(node: &Node) -> anyhow::Result<Option<SlowDisk>> {
+        let Some(process) = node.process_id() else { return Ok(None) };
+        let group = Path::new(BLKIO).join(format!("thalweg-chaos-{}", node.id()));
+        if !Path::new(BLKIO).join("cgroup.procs").exists() {
+            return Ok(None);
+        }
+        std::fs::create_dir_all(&group)?;
+        let slow = SlowDisk { group, process };
+        let limit = format!("{} {SLOW_IOPS}", node.disk().device()?);
+        std::fs::write(slow.group.join("blkio.throttle.write_iops_device"), limit)?;
+        std::fs::write(slow.group.join("cgroup.procs"), process.to_string())?;
+        Ok(Some(slow))
+    }
+}
+
+impl Drop for SlowDisk {
+    fn drop(&mut self) {
+        // The process may have ended; then the group is empty.
+        let _ = std::fs::write(Path::new(BLKIO).join("cgroup.procs"), self.process.to_string());
+        let _ = std::fs::remove_dir(&self.group);
+    }
+}
+
+pub(super) async fn read_only(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+    // Nodes take turns between file systems by their ids; see `Disk`.
+    let Some(mut node) = arena.any_node(random, |id| id.0 % 2 == 1) else { return Ok(NO_NODE) };
+    node.disk().turn_read_only()?;
+    tokio::time::sleep(lasts).await;
+    // It may have ended by itself, which is right, or not have noticed yet.
+    if node.ended()?.is_none() && node.has_process() {
+        node.kill().await?;
+    }
+    node.disk().restore().await?;
+    arena.restart(&mut node).await?;
+    Ok(Happening::Happened(named(&[node.id()])))
+}
+
+pub(super) async fn damage(
+    kind: Kind,
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
+    let Some(_damage) = arena.try_hold(Hold::Damage) else { return Ok(DISKS_TAKEN) };
+    let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(NO_NODE) };
+    node.kill().await?;
+    let done = damage_files(kind, &node.disk().data_dir(), random);
+    tokio::time::sleep(lasts).await;
+    arena.restart(&mut node).await?;
+    let what = done?;
+    arena.wait_repaired(node.id()).await?;
+    match what {
+        Some(what) => Ok(Happening::Happened(format!("node {}: {what}", node.id()))),
+        None => Ok(Happening::NotNow("there is no such file yet")),
+    }
+}
+
+fn damage_files(kind: Kind, data: &Path, random: &mut StdRng) -> anyhow::Result<Option<String>> {
+    let dir = if kind == Kind::StoreFlip { data.join("store") } else { data.join("wal") };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&dir).with_context(|| format!("{}", dir.display()))? {
+        let (path, name) = {
+            let entry = entry?;
+            (entry.path(), entry.file_name().to_string_lossy().into_owned())
+        };
+        let records = name.ends_with(".sst") || name.ends_with(".blob");
+        if path.is_file() && (kind != Kind::StoreFlip || records) && holds_something(&path)? {
+            files.push((path, name));
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let (path, name) = &files[random.random_range(0..files.len())];
+    let bytes = std::fs::read(path)?;
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let at = random.random_range(0..used.max(1));
+    match kind {
+        Kind::WalDelete => std::fs::remove_file(path)?,
+        Kind::WalCut => std::fs::OpenOptions::new().write(true).open(path)?.set_len(at as u64)?,
+        _ => {
+            let flipped = bytes[at] ^ (1 << random.random_range(0..8u32));
+            std::fs::OpenOptions::new().write(true).open(path)?.write_all_at(&[flipped], at as u64)?;
+        }
+    }
+    Ok(Some(format!("{name} at {at} of {used}")))
+}
+
+fn holds_something(path: &Path) -> anyhow::Result<bool> {
+    Ok(std::fs::read(path)?.iter().any(|byte| *byte != 0))
+}

@@ -1,0 +1,116 @@
+//! How long clients had to wait: silences between one acknowledgement of a shard and the next, and
+//! between the arrivals of its records at a tail. Pure.
+//!
+//! A silence counts for a fault when they overlap. A shard that is closed falls silent for good, which is
+//! no gap; one that never speaks again is found by the liveness phase.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use thalweg_checker::{History, Outcome};
+use thalweg_client::ShardId;
+
+use crate::nemesis::Fault;
+use crate::timeline::quantile;
+
+/// What a fault sets off may come so long after it is healed: a restarted node takes leaders back.
+const AFTERMATH_NS: u64 = 2_000_000_000;
+
+/// The moments at which each shard was heard of, sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(HashMap<ShardId, Vec<u64>>);
+
+impl Heard {
+    /// Acknowledgements.
+    pub(crate) fn writes(history: &History) -> Heard {
+        Heard::of(history.writes.iter().filter_map(|write| match write.outcome {
+            Outcome::Ok(place) => Some((place.shard, write.done)),
+            _ => None,
+        }))
+    }
+
+    /// Arrivals at one reader.
+    pub(crate) fn reads(history: &History, reader: u32) -> Heard {
+        let arrivals = history.reads.iter().filter(|read| read.reader == reader && !read.records.is_empty());
+        Heard::of(arrivals.map(|read| (read.shard, read.done)))
+    }
+
+    fn of(moments: impl Iterator<Item = (ShardId, u64)>) -> Heard {
+        let mut heard: HashMap<ShardId, Vec<u64>> = HashMap::new();
+        moments.for_each(|(shard, at)| heard.entry(shard).or_default().push(at));
+        heard.values_mut().for_each(|moments| moments.sort_unstable());
+        Heard(heard)
+    }
+
+    /// The longest silence of any shard that overlaps an interval.
+    pub(crate) fn longest_gap(&self, from: u64, to: u64) -> Duration {
+        let longest = self.0.values().filter_map(|moments| {
+            let first = moments.partition_point(|at| *at <= from).saturating_sub(1);
+            let last = (moments.partition_point(|at| *at < to) + 1).min(moments.len());
+            moments.get(first..last)?.windows(2).map(|pair| pair[1] - pair[0]).max()
+        });
+        Duration::from_nanos(longest.max().unwrap_or(0))
+    }
+
+    /// The longest silence that overlaps a fault or its aftermath.
+    pub(crate) fn gap_of(&self, fault: &Fault) -> Duration {
+        self.longest_gap(fault.began, fault.ended.unwrap_or(fault.began) + AFTERMATH_NS)
+    }
+}
+
+/// Half, nearly all, and all of some gaps are at most so long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// How many.
+    pub(crate) count: usize,
+    /// The median.
+    pub p50: Duration,
+    /// 99 % are at most so long.
+    pub p99: Duration,
+    /// The longest.
+    pub(crate) longest: Duration,
+}
+
+/// Sums gaps up.
+pub(crate) fn summary(mut gaps: Vec<Duration>) -> Summary {
+    gaps.sort_unstable();
+    let longest = gaps.last().copied().unwrap_or_default();
+    Summary { count: gaps.len(), p50: quantile(&gaps, 0.5), p99: quantile(&gaps, 0.99), longest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(moments: &[(u32, u64)]) -> Heard {
+        Heard::of(moments.iter().map(|(shard, at)| (ShardId(*shard), *at)))
+    }
+
+    #[test]
+    fn the_longest_silence_is_that_of_one_shard_not_of_all_together() {
+        let heard = heard(&[(0, 10), (0, 90), (1, 20), (1, 40), (1, 85)]);
+        assert_eq!(heard.longest_gap(30, 60), Duration::from_nanos(80));
+    }
+
+    #[test]
+    fn a_silence_counts_when_it_overlaps_and_not_when_it_only_lies_near() {
+        let heard = heard(&[(0, 0), (0, 100), (0, 110), (0, 120), (0, 500)]);
+        assert_eq!(heard.longest_gap(105, 118), Duration::from_nanos(10));
+        assert_eq!(heard.longest_gap(105, 121), Duration::from_nanos(380));
+        assert_eq!(heard.longest_gap(99, 105), Duration::from_nanos(100));
+    }
+
+    #[test]
+    fn a_shard_that_falls_silent_for_good_has_no_gap() {
+        assert_eq!(heard(&[(0, 10), (0, 20)]).longest_gap(30, 60), Duration::ZERO);
+        assert_eq!(heard(&[]).longest_gap(0, 60), Duration::ZERO);
+    }
+
+    #[test]
+    fn gaps_are_summed_up() {
+        let ms = Duration::from_millis;
+        let summed = summary(vec![ms(30), ms(10), ms(20)]);
+        assert_eq!(summed, Summary { count: 3, p50: ms(20), p99: ms(30), longest: ms(30) });
+        assert_eq!(summary(Vec::new()), Summary::default());
+    }
+}
