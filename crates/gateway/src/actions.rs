@@ -18,10 +18,9 @@ mod merge_shards;
 mod put_record;
 mod put_records;
 mod resource_policy;
-mod resource_tags;
 mod split_shard;
-mod stream_tags;
 mod subscribe_to_shard;
+mod tags;
 mod update_shard_count;
 mod update_stream;
 
@@ -85,12 +84,10 @@ async fn settings(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answ
 
 async fn labels(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
     match call.operation.name() {
-        "AddTagsToStream" => stream_tags::add(gateway, call, input).await,
-        "RemoveTagsFromStream" => stream_tags::remove(gateway, call, input).await,
-        "ListTagsForStream" => stream_tags::list(gateway, call, input),
-        "TagResource" => resource_tags::set(gateway, call, input).await,
-        "UntagResource" => resource_tags::remove(gateway, call, input).await,
-        "ListTagsForResource" => resource_tags::list(gateway, call, input),
+        "AddTagsToStream" | "TagResource" => tags::add(gateway, call, input).await,
+        "RemoveTagsFromStream" | "UntagResource" => tags::remove(gateway, call, input).await,
+        "ListTagsForStream" => tags::of_stream(gateway, call, input),
+        "ListTagsForResource" => tags::of_resource(gateway, call, input),
         "GetResourcePolicy" => resource_policy::get(gateway, call, input),
         "PutResourcePolicy" => resource_policy::put(gateway, call, input).await,
         "DeleteResourcePolicy" => resource_policy::delete(gateway, call, input).await,

@@ -25,6 +25,7 @@ mod http;
 mod identity;
 mod limits;
 mod metrics;
+mod pages;
 mod policy;
 mod present;
 mod producers;

@@ -7,12 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use thalweg_catalog::{Distribution, Stream};
 use thalweg_client::{ProduceError, RecordPosition};
-use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
+use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts, validate};
 use thalweg_types::{HashKey, Record, ShardId};
 
 use crate::Gateway;
 use crate::call::Call;
-use crate::failure;
 use crate::producers::BUFFER_BYTES;
 
 /// Stands for "no partition key" in a batch, where every record has one. No client can send it.
@@ -72,26 +71,20 @@ fn hash_key(text: &str) -> Result<HashKey, ApiError> {
 fn check_size(stream: &Stream, data: &Bytes, partition_key: &str, place: Place) -> Result<(), ApiError> {
     let limit = stream.record_bytes_max as usize;
     match data.len() + partition_key.len() > limit {
-        true => Err(data_too_long(&place.member("data"), data.len(), limit)),
+        true => Err(data_too_long(&place.member("data"), data, limit)),
         false => Ok(()),
     }
 }
 
 /// In the words of a shape, which cannot say this itself: whether the key is needed depends on the stream.
 fn member_missing(member: &str) -> ApiError {
-    broken(member, "null", "Member must not be null")
+    validate::broken(member, None, "Member must not be null")
 }
 
 /// Likewise: the shape allows the largest record that any stream may allow.
-fn data_too_long(member: &str, bytes: usize, limit: usize) -> ApiError {
-    let shown = format!("'java.nio.HeapByteBuffer[pos=0 lim={bytes} cap={bytes}]'");
-    broken(member, &shown, &format!("Member must have length less than or equal to {limit}"))
-}
-
-fn broken(member: &str, shown: &str, constraint: &str) -> ApiError {
-    let text =
-        format!("1 validation error detected: Value {shown} at '{member}' failed to satisfy constraint: {constraint}");
-    ApiError::new(ErrorKind::Validation, text)
+fn data_too_long(member: &str, data: &Bytes, limit: usize) -> ApiError {
+    let constraint = format!("Member must have length less than or equal to {limit}");
+    validate::broken(member, Some(&Value::Blob(data.clone())), &constraint)
 }
 
 /// `KMS` for a stream that was told to encrypt.
@@ -139,11 +132,6 @@ const ROOM_TIMEOUT: Duration = Duration::from_millis(1_500);
 pub(crate) async fn with_room<T>(taken: impl Future<Output = Result<T, ProduceError>>) -> Result<T, ProduceError> {
     let full = Err(ProduceError::Full { limit_bytes: BUFFER_BYTES });
     tokio::time::timeout(ROOM_TIMEOUT, taken).await.unwrap_or(full)
-}
-
-/// Why a record was not written, or perhaps written.
-pub(crate) fn failed(call: &Call, stream: &Stream, error: &ProduceError) -> ApiError {
-    failure::of_produce(call, stream, error)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! What a `ResourceARN` names: a stream, or a consumer of one.
+//! What a request about a stream or one of its consumers names, and what is changed of either alike:
+//! tags and policies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use thalweg_catalog::{ConsumerRef, FanOutConsumer, Stream};
+use thalweg_client::{CallError, ConsumerPatch, Edit, StreamPatch};
 use thalweg_kinesis::arn::{ConsumerArn, ResourceArn};
 use thalweg_kinesis::{ApiError, ErrorKind, Struct};
 
@@ -19,10 +21,12 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    /// What the request's `ResourceARN` names.
+    /// What the request's `ResourceARN` names, or else its stream.
     pub(crate) fn of(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Resource, ApiError> {
-        let arn: ResourceArn = input.text("ResourceARN").unwrap_or("").parse().map_err(target::bad_arn)?;
-        match arn {
+        let Some(arn) = input.text("ResourceARN") else {
+            return Ok(Resource { stream: target::stream(gateway, call, input)?, consumer: None });
+        };
+        match arn.parse().map_err(target::bad_arn)? {
             ResourceArn::Stream(arn) => {
                 target::owned(call, &arn)?;
                 let stream = target::stream_named(gateway, call, &arn.stream)?;
@@ -31,6 +35,38 @@ impl Resource {
             ResourceArn::Consumer(arn) => {
                 let (stream, consumer) = consumer(gateway, call, &arn)?;
                 Ok(Resource { stream, consumer: Some(consumer) })
+            }
+        }
+    }
+
+    /// Removes tags and sets others.
+    pub(crate) async fn tag(
+        &self,
+        gateway: &Gateway,
+        set_tags: BTreeMap<String, String>,
+        remove_tags: BTreeSet<String>,
+    ) -> Result<(), CallError> {
+        let streams = gateway.client().streams().incarnation(self.stream.id);
+        match &self.consumer {
+            None => streams.tag(&self.stream.name, set_tags, remove_tags).await.map(drop),
+            Some(consumer) => {
+                let patch = ConsumerPatch { set_tags, remove_tags, ..ConsumerPatch::default() };
+                streams.update_consumer(&self.stream.name, consumer, &patch).await.map(drop)
+            }
+        }
+    }
+
+    /// Sets its policy, or takes it away.
+    pub(crate) async fn set_policy(&self, gateway: &Gateway, policy: Edit<String>) -> Result<(), CallError> {
+        let streams = gateway.client().streams().incarnation(self.stream.id);
+        match &self.consumer {
+            None => {
+                let patch = StreamPatch { policy, ..StreamPatch::default() };
+                streams.update(&self.stream.name, &patch).await.map(drop)
+            }
+            Some(consumer) => {
+                let patch = ConsumerPatch { policy, ..ConsumerPatch::default() };
+                streams.update_consumer(&self.stream.name, consumer, &patch).await.map(drop)
             }
         }
     }

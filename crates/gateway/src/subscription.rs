@@ -95,7 +95,7 @@ impl Subscription {
         let standing = Standing {
             catalogs: gateway.catalogs(),
             stream: stream.clone(),
-            consumer: ConsumerRef { name: consumer.name.clone(), created_second: Some(consumer.created_at.secs()) },
+            consumer: ConsumerRef::from(&consumer),
             account: gateway.config().account.clone(),
         };
         let next = Next::Hello(Box::new(first));

@@ -57,6 +57,16 @@ pub(crate) fn stream_named(gateway: &Gateway, call: &Call, name: &StreamName) ->
     found.ok_or_else(|| texts::stream_not_found(name, &call.account))
 }
 
+/// A `StreamCreationTimestamp` beside the name means one incarnation of it.
+pub(crate) fn check_created(call: &Call, stream: &Stream, input: &Struct) -> Result<(), ApiError> {
+    match input.time("StreamCreationTimestamp") {
+        Some(created) if created.secs() != stream.created_at.secs() => {
+            Err(texts::stream_not_found(&stream.name, &call.account))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The stream that a request names, whatever its status.
 pub(crate) fn stream(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Arc<Stream>, ApiError> {
     stream_named(gateway, call, &stream_name(call, input)?)

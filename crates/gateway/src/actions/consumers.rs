@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use thalweg_catalog::{ConsumerRef, FanOutConsumer, Stream};
+use thalweg_catalog::{FanOutConsumer, Stream};
 use thalweg_client::Refusal;
 use thalweg_kinesis::arn::ConsumerArn;
-use thalweg_kinesis::token::{Listing, PageToken};
-use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
+use thalweg_kinesis::token::Listing;
+use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value};
 
 use crate::answer::Answer;
 use crate::call::Call;
-use crate::{Gateway, failure, present, resource, settings, target};
+use crate::{Gateway, failure, pages, present, resource, settings, target};
 
 /// Consumers of a page, unless fewer are asked for, and at most.
 const CONSUMERS_MAX: usize = 100;
@@ -28,18 +28,16 @@ pub(crate) async fn register(gateway: &Gateway, call: &Call, input: &Struct) -> 
         }
         _ => failure::of_call(call, &error),
     })?;
-    let described = present::consumer(call, &stream, &consumer);
+    let mut described = present::consumer(call, &stream, &consumer);
     // Registered consumers pass through this state before they are ACTIVE; clients wait for that.
-    let mut described = described;
     described.set("ConsumerStatus", "CREATING");
     Ok(Struct::new().with("Consumer", described).into())
 }
 
 pub(crate) async fn deregister(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
     let (stream, consumer) = named(gateway, call, input)?;
-    let wanted = ConsumerRef { name: consumer.name, created_second: Some(consumer.created_at.secs()) };
     let streams = gateway.client().streams().incarnation(stream.id);
-    let gone = streams.deregister_consumer(&stream.name, wanted).await;
+    let gone = streams.deregister_consumer(&stream.name, &consumer).await;
     gone.map(|()| Answer::Empty).map_err(|error| failure::of_call(call, &error))
 }
 
@@ -67,40 +65,16 @@ fn named(gateway: &Gateway, call: &Call, input: &Struct) -> Result<(Arc<Stream>,
 
 pub(crate) fn list(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
     let stream = target::stream(gateway, call, input)?;
-    if let Some(created) = input.time("StreamCreationTimestamp")
-        && created.secs() != stream.created_at.secs()
-    {
-        return Err(texts::stream_not_found(&stream.name, &call.account));
-    }
-    let after = input.text("NextToken").map(|token| after_token(gateway, call, &stream, token)).transpose()?;
+    target::check_created(call, &stream, input)?;
+    let of = (Listing::StreamConsumers, stream.id);
+    let token = input.text("NextToken").map(|token| pages::opened_of(gateway, call, of, token)).transpose()?;
+    let after = token.map(|token| token.after);
     let limit = input.int("MaxResults").map_or(CONSUMERS_MAX, |limit| (limit as usize).min(CONSUMERS_MAX));
     let mut consumers =
         stream.consumers.values().filter(|known| after.as_ref().is_none_or(|after| known.name > *after));
     let page: Vec<&FanOutConsumer> = consumers.by_ref().take(limit).collect();
-    let next = match page.last().filter(|_| consumers.next().is_some()) {
-        Some(last) => Some(token(gateway, call, &stream, last)?),
-        None => None,
-    };
+    let last = page.last().filter(|_| consumers.next().is_some()).map(|last| last.name.clone());
+    let next = pages::next(gateway, call, (Listing::StreamConsumers, Some(stream.id)), last, Vec::new())?;
     let listed: Value = page.iter().map(|consumer| present::consumer(call, &stream, consumer)).collect();
     Ok(Struct::new().with("Consumers", listed).with_some("NextToken", next).into())
-}
-
-fn after_token(gateway: &Gateway, call: &Call, stream: &Stream, text: &str) -> Result<String, ApiError> {
-    let token = PageToken::open(&gateway.token_key()?, Listing::StreamConsumers, text).map_err(|bad| bad.as_page())?;
-    token.check_age(call.now)?;
-    match token.stream == Some(stream.id) {
-        true => Ok(token.after),
-        false => Err(thalweg_kinesis::token::BadToken.as_page()),
-    }
-}
-
-fn token(gateway: &Gateway, call: &Call, stream: &Stream, last: &FanOutConsumer) -> Result<String, ApiError> {
-    let token = PageToken {
-        listing: Listing::StreamConsumers,
-        stream: Some(stream.id),
-        after: last.name.clone(),
-        detail: Vec::new(),
-        issued: call.now,
-    };
-    Ok(token.seal(&gateway.token_key()?))
 }

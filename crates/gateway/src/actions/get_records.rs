@@ -9,7 +9,6 @@ use thalweg_catalog::{Catalog, Shard, Stream};
 use thalweg_client::{ConsumedRecord, ReadOptions};
 use thalweg_kinesis::token::{ShardIteratorToken, TokenPosition};
 use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
-use thalweg_types::StreamId;
 
 use crate::answer::Answer;
 use crate::call::Call;
@@ -84,7 +83,7 @@ fn shard_of<'c>(
     call: &Call,
     token: &ShardIteratorToken,
 ) -> Result<(&'c Arc<Stream>, &'c Shard), ApiError> {
-    let stream = find(catalog, token.stream).ok_or_else(|| gone(&call.account))?;
+    let stream = catalog.stream_by_id(token.stream).ok_or_else(|| gone(&call.account))?;
     let shard = stream.visible_shard(token.shard);
     let shard = shard.ok_or_else(|| texts::shard_not_found(token.shard, &stream.name, &call.account))?;
     Ok((stream, shard))
@@ -105,8 +104,4 @@ fn check_arn(call: &Call, stream: &Stream, input: &Struct) -> Result<(), ApiErro
 fn gone(account: &str) -> ApiError {
     let text = format!("The stream of this ShardIterator under account {account} does not exist");
     ApiError::new(ErrorKind::ResourceNotFound, text)
-}
-
-fn find(catalog: &Catalog, id: StreamId) -> Option<&Arc<Stream>> {
-    catalog.streams().find(|stream| stream.id == id)
 }

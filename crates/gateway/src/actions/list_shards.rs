@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use thalweg_catalog::{ShardFilter, Stream, StreamStatus};
-use thalweg_kinesis::token::{Listing, PageToken};
+use thalweg_kinesis::token::{BadToken, Listing};
 use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
 use thalweg_types::{ShardId, UnixMillis};
 
 use crate::answer::Answer;
 use crate::call::Call;
-use crate::{Gateway, present, target};
+use crate::{Gateway, pages, present, target};
 
 /// Shards of a page, unless fewer are asked for, and at most.
 const SHARDS_MAX: usize = 1_000;
@@ -40,10 +40,8 @@ pub(crate) fn handle(gateway: &Gateway, call: &Call, input: &Struct) -> Result<A
         page.push(present::shard(shard).into());
         last = Some(shard.id);
     }
-    let next = match last.filter(|_| shards.peek().is_some()) {
-        Some(last) => Some(token(gateway, call, &stream, filter, last)?),
-        None => None,
-    };
+    let last = last.filter(|_| shards.peek().is_some()).map(|last: ShardId| last.to_string());
+    let next = pages::next(gateway, call, (Listing::Shards, Some(stream.id)), last, packed(filter))?;
     Ok(Struct::new().with("Shards", page).with_some("NextToken", next).into())
 }
 
@@ -52,11 +50,7 @@ fn begun(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Listed, ApiEr
         return Err(texts::listing_unnamed());
     }
     let stream = target::stream(gateway, call, input)?;
-    if let Some(created) = input.time("StreamCreationTimestamp")
-        && created.secs() != stream.created_at.secs()
-    {
-        return Err(texts::stream_not_found(&stream.name, &call.account));
-    }
+    target::check_created(call, &stream, input)?;
     let filter = input.structure("ShardFilter").map_or(Ok(ShardFilter::FromTrimHorizon), shard_filter)?;
     let after = input.text("ExclusiveStartShardId").map(target::start_shard).transpose()?;
     Ok(Listed { stream, filter, after })
@@ -66,32 +60,13 @@ fn continued(gateway: &Gateway, call: &Call, input: &Struct, token: &str) -> Res
     if let Some(member) = NOT_WITH_A_TOKEN.into_iter().find(|member| input.get(member).is_some()) {
         return Err(texts::token_with(member));
     }
-    let token = PageToken::open(&gateway.token_key()?, Listing::Shards, token).map_err(|bad| bad.as_page())?;
-    token.check_age(call.now)?;
-    let catalog = gateway.catalog();
-    let found = catalog.streams().find(|stream| Some(stream.id) == token.stream).cloned();
+    let token = pages::opened(gateway, call, Listing::Shards, token)?;
+    let found = token.stream.and_then(|id| gateway.catalog().stream_by_id(id).cloned());
     let stream = found.ok_or_else(|| {
         ApiError::new(ErrorKind::ResourceNotFound, "The stream of this NextToken does not exist any more.")
     })?;
-    let filter = unpacked(&token.detail).ok_or_else(|| thalweg_kinesis::token::BadToken.as_page())?;
+    let filter = unpacked(&token.detail).ok_or_else(|| BadToken.as_page())?;
     Ok(Listed { stream, filter, after: target::shard_id(&token.after) })
-}
-
-fn token(
-    gateway: &Gateway,
-    call: &Call,
-    stream: &Stream,
-    filter: ShardFilter,
-    last: ShardId,
-) -> Result<String, ApiError> {
-    let token = PageToken {
-        listing: Listing::Shards,
-        stream: Some(stream.id),
-        after: last.to_string(),
-        detail: packed(filter),
-        issued: call.now,
-    };
-    Ok(token.seal(&gateway.token_key()?))
 }
 
 fn shard_filter(filter: &Struct) -> Result<ShardFilter, ApiError> {

@@ -1,13 +1,13 @@
 //! ListStreams.
 
 use thalweg_catalog::Stream;
-use thalweg_kinesis::token::{Listing, PageToken};
+use thalweg_kinesis::token::Listing;
 use thalweg_kinesis::{ApiError, Struct, Value};
 use thalweg_types::StreamName;
 
 use crate::answer::Answer;
 use crate::call::Call;
-use crate::{Gateway, present};
+use crate::{Gateway, pages, present};
 
 /// Streams of a page, unless fewer are asked for, and at most.
 const STREAMS_MAX: usize = 100;
@@ -15,7 +15,7 @@ const STREAMS_MAX: usize = 100;
 pub(crate) fn handle(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
     let limit = input.int("Limit").map_or(STREAMS_MAX, |limit| (limit as usize).min(STREAMS_MAX));
     let after = match input.text("NextToken") {
-        Some(token) => Some(after_token(gateway, call, token)?),
+        Some(token) => Some(pages::opened(gateway, call, Listing::Streams, token)?.after),
         None => input.text("ExclusiveStartStreamName").map(str::to_owned),
     };
     let catalog = gateway.catalog();
@@ -29,28 +29,9 @@ pub(crate) fn handle(gateway: &Gateway, call: &Call, input: &Struct) -> Result<A
     let names: Value = page.iter().map(|stream| stream.name.as_str()).collect();
     let summaries: Value = page.iter().map(|stream| summary(call, stream)).collect();
     let output = Struct::new().with("StreamNames", names).with("HasMoreStreams", more);
-    let next = match page.last().filter(|_| more) {
-        Some(last) => Some(token(gateway, call, last)?),
-        None => None,
-    };
+    let last = page.last().filter(|_| more).map(|last| last.name.to_string());
+    let next = pages::next(gateway, call, (Listing::Streams, None), last, Vec::new())?;
     Ok(output.with_some("NextToken", next).with("StreamSummaries", summaries).into())
-}
-
-fn after_token(gateway: &Gateway, call: &Call, text: &str) -> Result<String, ApiError> {
-    let token = PageToken::open(&gateway.token_key()?, Listing::Streams, text).map_err(|bad| bad.as_page())?;
-    token.check_age(call.now)?;
-    Ok(token.after)
-}
-
-fn token(gateway: &Gateway, call: &Call, last: &Stream) -> Result<String, ApiError> {
-    let token = PageToken {
-        listing: Listing::Streams,
-        stream: None,
-        after: last.name.to_string(),
-        detail: Vec::new(),
-        issued: call.now,
-    };
-    Ok(token.seal(&gateway.token_key()?))
 }
 
 fn summary(call: &Call, stream: &Stream) -> Struct {

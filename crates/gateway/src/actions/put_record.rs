@@ -6,7 +6,7 @@ use thalweg_types::SequenceNumber;
 
 use crate::answer::Answer;
 use crate::call::Call;
-use crate::{Gateway, put, target};
+use crate::{Gateway, failure, put, target};
 
 pub(crate) async fn handle(gateway: &Gateway, call: &Call, mut input: Struct) -> Result<Answer, ApiError> {
     let stream = target::serving_stream(gateway, call, &input)?;
@@ -23,7 +23,7 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, mut input: Struct) ->
         Ok(delivery) => delivery.await,
         Err(error) => Err(error),
     };
-    let position = position.map_err(|error| put::failed(call, &stream, &error))?;
+    let position = position.map_err(|error| failure::of_produce(call, &stream, &error))?;
     put::count(gateway, &stream, [(position, bytes)]);
     Ok(put::written(position).with_some("EncryptionType", put::encryption_type(&stream)).into())
 }

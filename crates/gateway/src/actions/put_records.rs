@@ -9,7 +9,7 @@ use thalweg_types::Record;
 
 use crate::answer::Answer;
 use crate::call::Call;
-use crate::{Gateway, put, target};
+use crate::{Gateway, failure, put, target};
 
 /// Data and partition keys of all records of a request.
 const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -73,7 +73,7 @@ async fn written(
     let mut delivered = delivered.into_iter();
     let outcomes = (0..bytes.len()).filter_map(|place| match throttled.remove(&place) {
         Some(refusal) => Some(Err(refusal)),
-        None => delivered.next().map(|outcome| outcome.map_err(|error| put::failed(call, stream, &error))),
+        None => delivered.next().map(|outcome| outcome.map_err(|error| failure::of_produce(call, stream, &error))),
     });
     let outcomes: Vec<_> = outcomes.collect();
     let written = outcomes.iter().zip(bytes).filter_map(|(outcome, bytes)| Some((*outcome.as_ref().ok()?, bytes)));

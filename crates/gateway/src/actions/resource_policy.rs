@@ -1,6 +1,6 @@
 //! GetResourcePolicy, PutResourcePolicy and DeleteResourcePolicy: of streams and of consumers.
 
-use thalweg_client::{ConsumerPatch, ConsumerRef, Edit, StreamPatch};
+use thalweg_client::Edit;
 use thalweg_kinesis::{ApiError, ErrorKind, Struct};
 
 use crate::answer::Answer;
@@ -30,16 +30,6 @@ pub(crate) async fn delete(gateway: &Gateway, call: &Call, input: &Struct) -> Re
 }
 
 async fn change(gateway: &Gateway, call: &Call, of: Resource, policy: Edit<String>) -> Result<Answer, ApiError> {
-    let Resource { stream, consumer } = of;
-    let streams = gateway.client().streams().incarnation(stream.id);
-    let changed = match consumer {
-        None => streams.update(&stream.name, &StreamPatch { policy, ..StreamPatch::default() }).await.map(drop),
-        Some(consumer) => {
-            let created_second = Some(consumer.created_at.secs());
-            let named = ConsumerRef { name: consumer.name, created_second };
-            let patch = ConsumerPatch { policy, ..ConsumerPatch::default() };
-            streams.update_consumer(&stream.name, named, &patch).await.map(drop)
-        }
-    };
+    let changed = of.set_policy(gateway, policy).await;
     changed.map(|()| Answer::Empty).map_err(|error| failure::of_call(call, &error))
 }

@@ -9,6 +9,8 @@
 mod path;
 mod shown;
 
+use std::fmt;
+
 use crate::model::{Bounds, ListShape, MapShape, Operation, Shape, StructShape, TextShape};
 use crate::{ApiError, ErrorKind, Struct, Value};
 
@@ -23,6 +25,17 @@ pub fn validate(operation: Operation, request: &Struct) -> Result<(), ApiError> 
     let mut found = Violations::default();
     found.structure(&Path::Root, operation.input(), request);
     found.outcome()
+}
+
+/// One violation at a member's path, for constraints that no shape can tell: whether a member is needed
+/// or how long it may be may depend on more than the request. `None` is a member that is missing.
+pub fn broken(path: &str, value: Option<&Value>, constraint: &str) -> ApiError {
+    let shown = value.map_or(Shown::Null, Shown::Plain);
+    ApiError::new(ErrorKind::Validation, format!("1 validation error detected: {}", told(path, shown, constraint)))
+}
+
+fn told(path: impl fmt::Display, value: Shown<'_>, constraint: &str) -> String {
+    format!("Value {value} at '{path}' failed to satisfy constraint: {constraint}")
 }
 
 #[derive(Default)]
@@ -46,8 +59,7 @@ impl Violations {
 
     fn tell(&mut self, at: &Path<'_>, value: Shown<'_>, constraint: impl FnOnce() -> String) {
         if !self.full() {
-            let constraint = constraint();
-            self.told.push(format!("Value {value} at '{at}' failed to satisfy constraint: {constraint}"));
+            self.told.push(told(at, value, &constraint()));
         }
     }
 

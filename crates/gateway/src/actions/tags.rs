@@ -1,4 +1,5 @@
-//! AddTagsToStream, RemoveTagsFromStream and ListTagsForStream.
+//! Both families of tag operations: AddTagsToStream, RemoveTagsFromStream and ListTagsForStream name a
+//! stream; TagResource, UntagResource and ListTagsForResource name a stream or a consumer by its ARN.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -7,9 +8,10 @@ use thalweg_kinesis::{ApiError, Struct};
 
 use crate::answer::Answer;
 use crate::call::Call;
+use crate::resource::Resource;
 use crate::{Gateway, failure, present, settings, target};
 
-/// Tags of a page, unless fewer are asked for.
+/// Tags of a page of ListTagsForStream, unless fewer are asked for.
 const TAGS_MAX: usize = 50;
 
 pub(crate) async fn add(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
@@ -28,16 +30,21 @@ async fn change(
     set: BTreeMap<String, String>,
     remove: BTreeSet<String>,
 ) -> Result<Answer, ApiError> {
-    let stream = target::stream(gateway, call, input)?;
-    let tagged = gateway.client().streams().incarnation(stream.id).tag(&stream.name, set, remove).await;
-    tagged.map(|_| Answer::Empty).map_err(|error| failure::of_tags(call, &stream, &error))
+    let resource = Resource::of(gateway, call, input)?;
+    let changed = resource.tag(gateway, set, remove).await;
+    changed.map(|()| Answer::Empty).map_err(|error| failure::of_tags(call, &resource.stream, &error))
 }
 
-pub(crate) fn list(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
+pub(crate) fn of_stream(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
     let stream = target::stream(gateway, call, input)?;
     let limit = input.int("Limit").map_or(TAGS_MAX, |limit| limit as usize);
     let start = input.text("ExclusiveStartTagKey").map_or(Bound::Unbounded, Bound::Excluded);
     let mut tags = stream.settings.tags.range::<str, _>((start, Bound::Unbounded));
     let page = present::tags(tags.by_ref().take(limit));
     Ok(Struct::new().with("Tags", page).with("HasMoreTags", tags.next().is_some()).into())
+}
+
+pub(crate) fn of_resource(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
+    let resource = Resource::of(gateway, call, input)?;
+    Ok(Struct::new().with("Tags", present::tags(resource.tags())).into())
 }
