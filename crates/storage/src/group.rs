@@ -60,6 +60,9 @@ pub(crate) struct Inner {
     pub(crate) dirty: bool,
     /// Trimmed entries may still be in the record store.
     pub(crate) drop_below: bool,
+    /// The oldest segment that was needed before a trim which no metadata on its way has yet: a
+    /// replay that begins behind that segment would not reach the trim without a gap.
+    pub(crate) needed_before_trim: Option<u64>,
     /// Destructions that are not durable yet: until they are, the record store must not change.
     pub(crate) pending_destroys: u32,
     /// Truncations that are not durable yet: until they are, what they withdrew must stay on disk.
@@ -151,6 +154,7 @@ impl Inner {
 
     /// Trims, and takes the checkpoint that stands for what is gone, if there is a newer one.
     pub(crate) fn trim(&mut self, index: u64, term: u64, checkpoint: Option<(u64, Bytes)>) {
+        self.needed_before_trim = self.needed_before_trim.or(self.log.oldest_segment());
         self.log.trim(index, term);
         self.recent.trim(self.log.first());
         if let Some((applied, _)) = &checkpoint {
@@ -196,6 +200,15 @@ impl Inner {
     /// A truncation was answered. If it failed, what it withdrew may come back with the next start.
     pub(crate) fn truncated(&mut self, durable: bool) {
         self.pending_truncates -= u32::from(durable);
+    }
+
+    /// The oldest segment of the write-ahead log that a start would need, if it needs any.
+    pub(crate) fn oldest_segment_needed(&self) -> Option<u64> {
+        // What a call withdrew stays until that call is durable: it may come back.
+        if self.is_ahead() {
+            return Some(0);
+        }
+        self.needed_before_trim.into_iter().chain(self.log.oldest_segment()).min()
     }
 
     /// Whether memory is ahead of the disk in a way that forbids releasing segments.

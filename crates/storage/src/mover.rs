@@ -5,7 +5,8 @@
 //!        ─► memory: moved ─► release segments that hold nothing else ─► reclaim dropped space
 //! ```
 //! Holds: only applied entries move. A segment is released only after everything in it is in the
-//! record store, withdrawn, trimmed or superseded by committed metadata. Of every group that
+//! record store, withdrawn, trimmed or superseded by committed metadata: what memory has forgotten
+//! since that metadata was put together still holds its segment. Of every group that
 //! changed before the current segment was noted, the metadata is committed in the same round.
 
 use std::sync::Arc;
@@ -215,6 +216,7 @@ fn stage_meta(
         meta.checkpoint = checkpoint;
     }
     inner.dirty = false;
+    inner.needed_before_trim = None;
     let drop_below = std::mem::take(&mut inner.drop_below).then(|| inner.log.first());
     Staged { group: group.clone(), meta, drop_below, repaired }
 }
@@ -276,11 +278,7 @@ fn stage_repairs(shared: &Shared, group: &Group) -> Result<Vec<Done>, StoreError
 
 /// Frees the segments that nobody needs any more.
 fn release(shared: &Shared, groups: &[Arc<Group>], floor: u64) {
-    // What a call withdrew stays until that call is durable: it may come back.
-    let needed = |group: &Arc<Group>| {
-        let inner = group.lock();
-        if inner.is_ahead() { Some(0) } else { inner.log.oldest_segment() }
-    };
+    let needed = |group: &Arc<Group>| group.lock().oldest_segment_needed();
     let lowest = groups.iter().filter_map(needed).min().unwrap_or(floor).min(floor);
     if let Some(wal) = shared.wal.lock().as_mut() {
         match wal.release_below(lowest) {

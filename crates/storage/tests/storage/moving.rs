@@ -240,3 +240,45 @@ fn many_groups_move_in_one_commit() {
         assert_eq!(read_all(&node.log.group(GroupId(id)), 0, 99), entries(0..3, 50));
     }
 }
+
+#[test]
+fn a_trim_while_the_mover_works_frees_no_segment_before_it_is_saved() {
+    let node = Node::start();
+    node.put(A, entries(0..40, 4000));
+    node.put(B, entries(0..1, 10));
+    node.log.group(B).set_applied(0);
+    let a = node.log.group(A);
+    node.log.group(B).set_checkpoint_source(Arc::new(move || {
+        // The round has looked at group A already; what follows here is not in its commit.
+        a.set_applied(34);
+        a.trim(34, 1, unasked());
+        None
+    }));
+    node.log.flush().unwrap();
+    let node = node.crash();
+    assert_eq!(node.report.damaged, None);
+    assert_eq!(read_all(&node.log.group(A), 0, 100_000), entries(0..40, 4000), "the trim was never durable");
+}
+
+#[test]
+fn a_durable_trim_that_is_not_saved_yet_keeps_what_lies_before_it_in_the_log() {
+    let node = Node::start();
+    // One group pins the second segment, so that the log begins in the middle of the other's.
+    node.put(A, entries(0..10, 5000));
+    node.put(A, entries(10..20, 5000));
+    node.put(GroupId(9), entries(0..1, 10));
+    node.put(A, entries(20..40, 5000));
+    node.put(B, entries(0..1, 10));
+    node.log.group(B).set_applied(0);
+    let (a, log) = (node.log.group(A), node.log.clone());
+    node.log.group(B).set_checkpoint_source(Arc::new(move || {
+        a.set_applied(14);
+        a.trim(14, 1, unasked());
+        while log.run_writer_once() {}
+        None
+    }));
+    node.log.flush().unwrap();
+    let node = node.crash();
+    assert_eq!(node.report.damaged, None);
+    assert_eq!(read_all(&node.log.group(A), 15, 100_000), entries(15..40, 5000));
+}
