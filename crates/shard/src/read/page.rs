@@ -82,6 +82,8 @@ fn millis_behind(replica: &Replica, next: Cursor, newest_read: Option<UnixMillis
     let reference = match (unread, last) {
         (Some(unread), _) => newest_read.unwrap_or(unread.arrived),
         (None, Some(last)) if !knows_the_newest => last.arrived,
+        // It may hold nothing because it was opened just now, and the shard much.
+        (None, None) if !knows_the_newest => replica.spec().created,
         _ => return 0,
     };
     replica.node().clock.now().0.saturating_sub(reference.0).max(1)

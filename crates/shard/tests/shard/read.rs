@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use thalweg_shard::ReplicaSpec;
 use thalweg_shard::read::{Cursor, ReadError, StartPosition};
 use thalweg_types::{GroupId, SequenceNumber, ShardId, UnixMillis};
 
@@ -92,6 +93,17 @@ async fn pages_hold_whole_batches_up_to_their_limit_and_tell_how_far_behind_they
     assert_eq!((payloads(&rest).len(), rest.millis_behind_latest), (2, 0));
     let nothing = page(&shard, rest.next).await;
     assert_eq!((nothing.batches.len(), nothing.next, nothing.millis_behind_latest), (0, rest.next, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_replica_that_has_not_heard_of_a_leader_does_not_say_it_has_caught_up() {
+    let cluster = Cluster::start(1).await;
+    // A replica of a shard that others hold, opened a moment ago.
+    cluster.apply(&[ReplicaSpec { bootstrap: false, ..spec(1, &[2, 3]) }]);
+    let shard = cluster.replica(1, 1).await;
+    cluster.clock.advance_ms(500);
+    let nothing = page(&shard, Cursor::at(0)).await;
+    assert_eq!((nothing.batches.len(), nothing.millis_behind_latest), (0, 500));
 }
 
 #[tokio::test(flavor = "multi_thread")]
