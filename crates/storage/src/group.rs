@@ -13,10 +13,11 @@ use parking_lot::{Mutex, MutexGuard};
 use thalweg_types::GroupId;
 use thalweg_wal::Position;
 
+use crate::LogEntry;
 use crate::group_meta::GroupMeta;
 use crate::log_index::{Hot, LogIndex};
 use crate::recent::Recent;
-use crate::{Done, LogEntry};
+use crate::repair::Repair;
 
 /// Tells the state to save with the moved entries: `(applied index, state)`.
 pub type CheckpointSource = Arc<dyn Fn() -> Option<(u64, Bytes)> + Send + Sync>;
@@ -73,7 +74,7 @@ pub(crate) struct Inner {
     pub(crate) stored: u64,
     /// Entries of earlier lives in the record store.
     pub(crate) stored_before: u64,
-    pub(crate) repairs: Vec<(LogEntry, Done)>,
+    pub(crate) repairs: Vec<Repair>,
 }
 
 impl Group {

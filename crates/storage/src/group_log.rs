@@ -15,6 +15,7 @@ use crate::group::{CheckpointSource, Group};
 use crate::node_log::Threads;
 use crate::queue::Work;
 use crate::read;
+use crate::repair::Repair;
 use crate::shared::{Refused, Shared};
 use crate::{Done, HEAD_BYTES_MAX, LogEntry, ReadError, StorageError, marks};
 
@@ -239,13 +240,16 @@ impl GroupLog {
     /// is read from memory until it moves there.
     pub fn repair(&self, entry: LogEntry, done: Done) {
         let (group, index) = (self.group.id, entry.index);
+        if self.shared.queue.is_closed() {
+            return done(Err(self.shared.failure().unwrap_or(StorageError::Closed)));
+        }
         let refused = self.group.update(|inner| {
             let fits =
                 index >= inner.log.first() && index < inner.log.end() && inner.log.term_of(index) == Some(entry.term);
             if !fits {
                 return Some(done);
             }
-            inner.repairs.push((entry, done));
+            inner.repairs.push(Repair::new(entry, done));
             inner.dirty = true;
             None
         });

@@ -31,6 +31,7 @@ mod options;
 mod queue;
 mod read;
 mod recent;
+mod repair;
 mod rewrite;
 mod shared;
 mod space;

@@ -18,9 +18,10 @@ use parking_lot::MutexGuard;
 
 use crate::group::{Group, Inner};
 use crate::group_meta::GroupMeta;
+use crate::repair::Repair;
 use crate::shared::{PanicWatch, Shared};
 use crate::store::Change;
-use crate::{Done, LogEntry, ReadError, StorageError, StoreError, read, rewrite};
+use crate::{ReadError, StorageError, StoreError, read, rewrite};
 
 /// Bytes put into the record store at once.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
@@ -85,10 +86,14 @@ pub(crate) fn run(shared: &Shared, mode: Mode) -> Result<bool, StorageError> {
     if mode == Mode::WhenDue && !urgent && !shared.wants_move() {
         return Ok(false);
     }
-    if let Some(failure) = shared.failure() {
+    let failure = shared.failure().or_else(|| {
+        let failed = round(shared, &mut backlog).err()?;
+        Some(shared.fail(format!("record store: {failed}")))
+    });
+    if let Some(failure) = failure {
+        give_up_repairs(shared, &failure);
         return Err(failure);
     }
-    round(shared, &mut backlog).map_err(|error| shared.fail(format!("record store: {error}")))?;
     shared.mover.progress.notify_all();
     Ok(true)
 }
@@ -139,7 +144,7 @@ struct Staged {
     meta: GroupMeta,
     /// Entries below this index are to be dropped.
     drop_below: Option<u64>,
-    repaired: Vec<Done>,
+    repaired: Vec<Repair>,
 }
 
 impl Staged {
@@ -166,7 +171,7 @@ impl Staged {
             let live = meta.moved_end.saturating_sub(first);
             std::mem::replace(&mut inner.stored, live).saturating_sub(live)
         });
-        repaired.into_iter().for_each(|done| done(Ok(())));
+        repaired.into_iter().for_each(|repair| repair.tell(Ok(())));
         dropped
     }
 }
@@ -194,7 +199,7 @@ fn stage(shared: &Shared, group: &Arc<Group>, room: &mut u64) -> Result<Option<S
     if inner.life != life {
         drop(inner);
         // What was to be repaired is destroyed, so there is nothing left to ask for.
-        repaired.into_iter().for_each(|done| done(Ok(())));
+        repaired.into_iter().for_each(|repair| repair.tell(Ok(())));
         return Ok(None);
     }
     Ok(Some(stage_meta(&mut inner, group, reached, checkpoint, repaired)))
@@ -205,7 +210,7 @@ fn stage_meta(
     group: &Arc<Group>,
     reached: u64,
     checkpoint: Option<(u64, Bytes)>,
-    repaired: Vec<Done>,
+    repaired: Vec<Repair>,
 ) -> Staged {
     // A trim may have jumped past what was carried.
     let moved_end = reached.max(inner.log.moved_end());
@@ -248,11 +253,11 @@ fn carry(shared: &Shared, group: &Group, from: u64, upto: u64, room: &mut u64) -
 }
 
 /// Intact copies from peers: into the record store, or next to the position of a hot entry.
-fn stage_repairs(shared: &Shared, group: &Group) -> Result<Vec<Done>, StoreError> {
-    let repairs: Vec<(LogEntry, Done)> = std::mem::take(&mut group.lock().repairs);
+fn stage_repairs(shared: &Shared, group: &Group) -> Result<Vec<Repair>, StoreError> {
+    let repairs: Vec<Repair> = std::mem::take(&mut group.lock().repairs);
     let mut repaired = Vec::with_capacity(repairs.len());
-    for (entry, done) in repairs {
-        let index = entry.index;
+    for repair in repairs {
+        let (index, entry) = (repair.entry.index, repair.entry.clone());
         let in_store = group.update(|inner| {
             if index < inner.log.first() || inner.log.term_of(index) != Some(entry.term) {
                 return None;
@@ -265,15 +270,23 @@ fn stage_repairs(shared: &Shared, group: &Group) -> Result<Vec<Done>, StoreError
         });
         match in_store {
             None => {
-                done(Err(StorageError::NotRepairable { group: group.id, index }));
+                repair.tell(Err(StorageError::NotRepairable { group: group.id, index }));
                 continue;
             }
             Some(true) => shared.store.put(group.id, std::slice::from_ref(&entry))?,
             Some(false) => {}
         }
-        repaired.push(done);
+        repaired.push(repair);
     }
     Ok(repaired)
+}
+
+/// The log has failed: nothing is repaired any more.
+fn give_up_repairs(shared: &Shared, failure: &StorageError) {
+    for group in shared.all_groups() {
+        let repairs = std::mem::take(&mut group.lock().repairs);
+        repairs.into_iter().for_each(|repair| repair.tell(Err(failure.clone())));
+    }
 }
 
 /// Frees the segments that nobody needs any more.

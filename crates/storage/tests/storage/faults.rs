@@ -165,3 +165,33 @@ fn a_nearly_full_disk_stops_the_mover_before_the_store_fails() {
     node.log.flush().unwrap();
     assert_eq!(node.log.stats().movable_bytes, 0);
 }
+
+#[test]
+fn who_waits_for_a_repair_is_told_when_the_store_fails_or_the_log_is_closed() {
+    let node = Node::with(thalweg_storage::Options { cache_bytes: 0, ..crate::support::small_options() });
+    node.put(A, entries(0..10, 1000));
+    let group = node.log.group(A);
+    group.set_applied(9);
+    node.log.flush().unwrap();
+    assert!(node.store.corrupt(A, 4) && node.store.corrupt(A, 5));
+    node.store.fail_writes("no more");
+    let answers: Vec<_> = [4, 5]
+        .map(|index| {
+            let (callback, answer) = done();
+            group.repair(entries(index..index + 1, 1000).remove(0), callback);
+            answer
+        })
+        .into();
+    node.log.run_mover_once();
+    assert!(answers.iter().all(|answer| matches!(answer.try_recv(), Ok(Err(StorageError::Failed { .. })))));
+    let (callback, late) = done();
+    group.repair(entries(5..6, 1000).remove(0), callback);
+    node.log.run_mover_once();
+    assert!(matches!(late.try_recv(), Ok(Err(StorageError::Failed { .. }))), "also after the failure");
+
+    let node = node.crash();
+    node.log.close().unwrap();
+    let (callback, closed) = done();
+    node.log.group(A).repair(entries(5..6, 1000).remove(0), callback);
+    assert_eq!(closed.try_recv(), Ok(Err(StorageError::Closed)));
+}

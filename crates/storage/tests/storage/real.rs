@@ -188,3 +188,31 @@ fn a_flipped_bit_in_a_blob_file_is_never_served_and_a_peers_copy_heals_it() {
     answer.recv().unwrap().unwrap();
     assert_eq!(read_all(&group, 0, 100_000), entries(0..10, 50_000));
 }
+
+#[test]
+fn a_table_with_a_zeroed_page_is_reported_and_does_not_end_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    let (callback, answer) = done();
+    // Small enough that their bodies lie in the table.
+    log.group(A).append(entries(0..400, 200), true, callback);
+    answer.recv().unwrap().unwrap();
+    log.group(A).set_applied(399);
+    log.close().unwrap();
+    drop(log);
+
+    let tables = std::fs::read_dir(dir.path().join("records")).unwrap().map(|entry| entry.unwrap().path());
+    let tables = tables.filter(|path| path.extension().is_some_and(|ext| ext == "sst"));
+    let table = tables.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&table).unwrap();
+    bytes[4096..8192].fill(0);
+    std::fs::write(&table, bytes).unwrap();
+
+    let (log, _) = open(dir.path());
+    let whole = entries(0..400, 200);
+    let read = |index: u64| log.group(A).read(index, index + 1, 1);
+    let (intact, damaged): (Vec<u64>, Vec<u64>) = (0..400).partition(|index| read(*index).is_ok());
+    assert!(!intact.is_empty() && !damaged.is_empty());
+    assert!(intact.iter().all(|index| read(*index).unwrap()[0] == whole[*index as usize]));
+    assert!(damaged.iter().all(|index| read(*index) == Err(ReadError::Corrupt { group: A, index: *index })));
+}
