@@ -79,6 +79,7 @@ impl Fence {
             segment: slot.segment.max(self.now.segment),
             first_segment: slot.first_segment.max(self.now.first_segment),
             damage: slot.damage,
+            owner_mark: slot.owner_mark.max(self.now.owner_mark),
         };
         let same = slot == self.now;
         if same && self.mirrored {

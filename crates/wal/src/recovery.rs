@@ -50,6 +50,8 @@ pub struct Recovery {
     pub last_lsn: u64,
     /// The durable LSN that the fence remembered, 0 if it was lost or new.
     pub fence_lsn: u64,
+    /// What the owner last let the fence remember, 0 if nothing or if the fence was lost.
+    pub owner_mark: u64,
 }
 
 /// Whether the log is whole.
@@ -120,7 +122,8 @@ pub(crate) fn open(files: Files, replay: &mut dyn FnMut(Record, Position)) -> Re
     let found = find_damage(&prefix, &listing, fence.as_ref().map(Fence::now).as_ref());
     let verdict = judge(&found, remembered.damage, &prefix);
     let segments = prefix.live.len();
-    let recovery = Recovery { verdict, records, segments, last_lsn: prefix.lsn, fence_lsn: remembered.durable_lsn };
+    let (fence_lsn, owner_mark) = (remembered.durable_lsn, remembered.owner_mark);
+    let recovery = Recovery { verdict, records, segments, last_lsn: prefix.lsn, fence_lsn, owner_mark };
 
     let damage = match recovery.verdict {
         Verdict::Damaged { segment, offset, .. } => Some((segment, offset)),
@@ -195,6 +198,7 @@ fn remember(
         segment: listing.segments.last().copied().unwrap_or(0),
         first_segment: listing.segments.first().copied().unwrap_or(1),
         damage,
+        owner_mark: 0,
     };
     // Without the fence nobody knows which blocks the spare files may hold.
     files.remove_spares(&listing.spares).map_err(during(files, "removing spare files"))?;
@@ -246,6 +250,7 @@ fn go_on(
         durable_lsn: last_lsn,
         chain,
         damage: slot.damage,
+        owner_mark: slot.owner_mark,
         failed: None,
         frame_headers: Vec::new(),
     })

@@ -42,6 +42,7 @@ pub struct Wal {
     /// Checksum that the next block names.
     pub(crate) chain: u32,
     pub(crate) damage: Option<(u64, u64)>,
+    pub(crate) owner_mark: u64,
     pub(crate) failed: Option<String>,
     /// Frame headers of the block being written; kept for its capacity.
     pub(crate) frame_headers: Vec<u8>,
@@ -203,8 +204,16 @@ impl Wal {
             segment: self.segment,
             first_segment: self.oldest_segment(),
             damage: self.damage,
+            owner_mark: self.owner_mark,
         };
         self.fence.write(slot).map_err(|error| FenceError::Failed { reason: self.fail("writing the fence", &error) })
+    }
+
+    /// Lets the fence remember a number of the owner's, from its next write on and before any later
+    /// release of segments. A start reports it ([`Recovery::owner_mark`]); it never goes back. With
+    /// it the owner knows again what it relied on when it gave segments up.
+    pub fn remember_for_owner(&mut self, mark: u64) {
+        self.owner_mark = self.owner_mark.max(mark);
     }
 
     /// Declares that segments below `segment` hold nothing that anyone needs. The current segment

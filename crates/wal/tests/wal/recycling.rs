@@ -84,3 +84,21 @@ fn the_oldest_needed_segment_is_missed_and_released_ones_are_not() {
     disk.lose(&crate::support::segment_path(3));
     assert!(open(&disk).is_damaged());
 }
+
+#[test]
+fn what_the_owner_relied_on_when_it_gave_segments_up_is_remembered_and_never_goes_back() {
+    let disk = SimDisk::new(1);
+    let mut log = open(&disk);
+    assert_eq!(log.recovery.owner_mark, 0);
+    log.wal.append(&[record(1)]).unwrap();
+    log.wal.sync().unwrap();
+    log.wal.remember_for_owner(7);
+    log.wal.remember_for_owner(3);
+    log.wal.write_fence().unwrap();
+    drop(log);
+    disk.crash();
+    let log = open(&disk);
+    assert_eq!(log.recovery.owner_mark, 7);
+    drop(log);
+    assert_eq!(open(&disk).recovery.owner_mark, 7);
+}
