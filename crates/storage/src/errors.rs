@@ -122,6 +122,9 @@ pub enum OpenError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The node's metadata cannot be understood.
+    #[error("metadata of the node: {0}")]
+    NodeMeta(&'static str),
     /// A thread could not be started.
     #[error("starting the storage threads: {0}")]
     Threads(std::io::Error),

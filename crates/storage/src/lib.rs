@@ -26,6 +26,7 @@ mod log_index;
 mod marks;
 mod mover;
 mod node_log;
+mod node_meta;
 mod open;
 mod options;
 mod queue;

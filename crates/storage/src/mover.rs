@@ -18,6 +18,7 @@ use parking_lot::MutexGuard;
 
 use crate::group::{Group, Inner};
 use crate::group_meta::GroupMeta;
+use crate::node_meta::NodeMeta;
 use crate::repair::Repair;
 use crate::shared::{PanicWatch, Shared};
 use crate::store::Change;
@@ -48,6 +49,8 @@ pub(crate) struct Backlog {
     pub(crate) dropped: u64,
     /// Some group was fenced when the last round ended.
     pub(crate) fenced: bool,
+    /// What the last commit said of the node.
+    pub(crate) node: NodeMeta,
 }
 
 /// The mover's thread.
@@ -108,12 +111,12 @@ fn round(shared: &Shared, backlog: &mut Backlog) -> Result<(), StoreError> {
         staged.extend(stage(shared, group, &mut room)?);
     }
     if !staged.is_empty() {
-        let changes: Vec<Change> = staged.iter().flat_map(Staged::changes).collect();
-        shared.store.commit(&changes)?;
+        let changes = staged.iter().flat_map(Staged::changes).collect();
+        commit(shared, backlog, changes)?;
         shared.counters.moves.fetch_add(1, Relaxed);
         backlog.dropped += staged.into_iter().map(Staged::settle).sum::<u64>();
     }
-    release(shared, &groups, floor);
+    release(shared, &groups, floor, backlog.node.commit);
     discard_lost(shared, &groups, backlog);
     reclaim(shared, &groups, backlog)
 }
@@ -129,7 +132,17 @@ fn drop_destroyed(shared: &Shared, groups: &[Arc<Group>], backlog: &mut Backlog)
             changes.push(Change::DropGroup { group: group.id });
         }
     }
-    if changes.is_empty() { Ok(()) } else { shared.store.commit(&changes) }
+    if changes.is_empty() { Ok(()) } else { commit(shared, backlog, changes) }
+}
+
+/// Commits changes, and with them which commit it is and how far the log reaches.
+fn commit(shared: &Shared, backlog: &mut Backlog, mut changes: Vec<Change>) -> Result<(), StoreError> {
+    let durable_lsn = shared.wal.lock().as_ref().map_or(0, thalweg_wal::Wal::durable_lsn);
+    let node = NodeMeta { commit: backlog.node.commit + 1, durable_lsn, ..backlog.node };
+    changes.push(Change::Node { meta: node.encode() });
+    shared.store.commit(&changes)?;
+    backlog.node = node;
+    Ok(())
 }
 
 /// Bytes that may be moved without running the disk full.
@@ -289,11 +302,12 @@ fn give_up_repairs(shared: &Shared, failure: &StorageError) {
     }
 }
 
-/// Frees the segments that nobody needs any more.
-fn release(shared: &Shared, groups: &[Arc<Group>], floor: u64) {
+/// Frees the segments that nobody needs any more, now that this commit is durable.
+fn release(shared: &Shared, groups: &[Arc<Group>], floor: u64, commit: u64) {
     let needed = |group: &Arc<Group>| group.lock().oldest_segment_needed();
     let lowest = groups.iter().filter_map(needed).min().unwrap_or(floor).min(floor);
     if let Some(wal) = shared.wal.lock().as_mut() {
+        wal.remember_for_owner(commit);
         match wal.release_below(lowest) {
             Ok(()) => {}
             Err(thalweg_wal::ReleaseError::Failed { reason }) => {

@@ -15,6 +15,7 @@ use thalweg_wal::{Disk, Kind, Position, Record, Verdict, Wal};
 use crate::group::Inner;
 use crate::group_meta::GroupMeta;
 use crate::log_index::Hot;
+use crate::node_meta::NodeMeta;
 use crate::shared::{Parts, Shared};
 use crate::store::Change;
 use crate::{Driver, OpenError, Options, RecordStore, marks};
@@ -22,11 +23,13 @@ use crate::{Driver, OpenError, Options, RecordStore, marks};
 /// What a start found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenReport {
-    /// Why acknowledged records are, or may be, missing. Then every group on disk is fenced; also
-    /// distrust groups that should be on this node and are not.
+    /// Why acknowledged records are, or may be, missing. Then every group on disk is fenced.
     pub damaged: Option<String>,
     /// The last write was cut off by a crash; nothing acknowledged is missing.
     pub torn_tail: bool,
+    /// Groups may be missing altogether, since this start or an earlier one. A group that is new here
+    /// begins fenced then.
+    pub distrusts_absent: bool,
     /// Records replayed from the write-ahead log.
     pub replayed_records: u64,
     /// Groups that have anything on this node.
@@ -50,6 +53,8 @@ pub(crate) fn open(
     driver: Driver,
 ) -> Result<(Shared, OpenReport), OpenError> {
     let mut replay = Replay::new(&*store)?;
+    let saved = store.node()?.map(NodeMeta::decode).transpose();
+    let mut node = saved.map_err(OpenError::NodeMeta)?.unwrap_or_default();
     let failed = |error: thalweg_wal::OpenError| OpenError::Wal(describe(&error));
     let opened =
         Wal::open(disk.clone(), wal_options(&options), &mut |record, position| replay.record(record, position));
@@ -59,23 +64,31 @@ pub(crate) fn open(
         Verdict::Damaged { segment, offset, reason } => Some(format!("segment {segment} at {offset}: {reason}")),
         Verdict::Clean | Verdict::TornTail { .. } => None,
     };
-    if let Some((group, end)) = replay.gaps.iter().find(|(group, end)| groups[group].log.end() < **end) {
+    // Of a group that is fenced already it is known.
+    let is_news = |(group, end): &(&GroupId, &u64)| groups[group].log.end() < **end && !groups[group].fenced;
+    if let Some((group, end)) = replay.gaps.iter().find(is_news) {
         damaged.get_or_insert(format!("entries of group {group} below {end} are missing"));
+    }
+    if let Some(mismatch) = node.mismatch(recovery.owner_mark, wal.durable_lsn()) {
+        damaged.get_or_insert(mismatch);
     }
     if let Some(reason) = &damaged {
         tracing::error!(%reason, "acknowledged records may be missing; all groups are fenced");
-        fence_all(&*store, &mut groups)?;
+        let commit = node.commit.max(recovery.owner_mark) + 1;
+        node = NodeMeta { commit, durable_lsn: wal.durable_lsn(), distrusts_absent: true };
+        fence_all(&*store, &node, &mut groups, &replay.gaps)?;
         // The fence of each group is durable, so the log need not repeat its verdict.
         wal.clear_damage().map_err(|error| OpenError::Wal(error.to_string()))?;
     }
     let report = OpenReport {
         damaged,
+        distrusts_absent: node.distrusts_absent,
         torn_tail: matches!(recovery.verdict, Verdict::TornTail { .. }),
         replayed_records: recovery.records,
         groups: groups.values().filter(|inner| inner.exists()).count(),
         fenced_groups: groups.values().filter(|inner| inner.fenced).count(),
     };
-    Ok((Shared::new(Parts { options, driver, disk, store, wal, groups }), report))
+    Ok((Shared::new(Parts { options, driver, disk, store, wal, groups, node }), report))
 }
 
 /// An error and what caused it, in one line.
@@ -84,9 +97,15 @@ fn describe(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-fn fence_all(store: &dyn RecordStore, groups: &mut BTreeMap<GroupId, Inner>) -> Result<(), OpenError> {
-    let mut changes = Vec::new();
-    for (group, inner) in groups.iter_mut().filter(|(_, inner)| inner.exists()) {
+fn fence_all(
+    store: &dyn RecordStore,
+    node: &NodeMeta,
+    groups: &mut BTreeMap<GroupId, Inner>,
+    gaps: &BTreeMap<GroupId, u64>,
+) -> Result<(), OpenError> {
+    let mut changes = vec![Change::Node { meta: node.encode() }];
+    let is_here = |group: &GroupId, inner: &Inner| inner.exists() || gaps.contains_key(group);
+    for (group, inner) in groups.iter_mut().filter(|(group, inner)| is_here(group, inner)) {
         inner.fenced = true;
         let meta = inner.meta(inner.log.moved_end());
         changes.push(Change::Meta { group: *group, meta: meta.encode() });

@@ -15,6 +15,7 @@ use crate::cache::Cache;
 use crate::group::{Gauges, Group, Inner};
 use crate::health::Counters;
 use crate::mover::Backlog;
+use crate::node_meta::NodeMeta;
 use crate::queue::{Queue, Work};
 use crate::{Done, Driver, Health, Options, RecordStore, StorageError};
 
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) wal: Mutex<Option<Wal>>,
     pub(crate) reader: Reader,
     pub(crate) entry_bytes_max: u64,
+    /// A group that was not on disk may have been.
+    pub(crate) distrusts_absent: bool,
     pub(crate) groups: RwLock<BTreeMap<GroupId, Arc<Group>>>,
     pub(crate) queue: Queue,
     pub(crate) cache: Cache,
@@ -74,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn RecordStore>,
     pub(crate) wal: Wal,
     pub(crate) groups: BTreeMap<GroupId, Inner>,
+    pub(crate) node: NodeMeta,
 }
 
 impl Shared {
@@ -88,6 +92,7 @@ impl Shared {
             entry_bytes_max: crate::open::wal_options(&parts.options).block_bytes_max().saturating_sub(FRAME_BYTES),
             groups: RwLock::new(parts.groups.into_iter().map(group).collect()),
             cache: Cache::new(parts.options.cache_bytes, gauges.clone()),
+            distrusts_absent: parts.node.distrusts_absent,
             wal: Mutex::new(Some(parts.wal)),
             options: parts.options,
             driver: parts.driver,
@@ -97,7 +102,10 @@ impl Shared {
             gauges,
             counters,
             health: watch::Sender::new(Health::Ok),
-            mover: MoverSignal { turn: Mutex::new(Backlog { fenced, ..Backlog::default() }), ..MoverSignal::default() },
+            mover: MoverSignal {
+                turn: Mutex::new(Backlog { fenced, node: parts.node, ..Backlog::default() }),
+                ..MoverSignal::default()
+            },
             // Stamp 0 marks what was replayed.
             stamps: AtomicU64::new(1),
         }
@@ -107,7 +115,8 @@ impl Shared {
         if let Some(group) = self.groups.read().get(&id) {
             return group.clone();
         }
-        let fresh = || Arc::new(Group::new(id, Inner::default(), self.gauges.clone()));
+        let inner = Inner { fenced: self.distrusts_absent, ..Inner::default() };
+        let fresh = || Arc::new(Group::new(id, inner, self.gauges.clone()));
         self.groups.write().entry(id).or_insert_with(fresh).clone()
     }
 

@@ -49,12 +49,20 @@ pub enum Change {
         /// The group.
         group: GroupId,
     },
+    /// Replaces the metadata of the node.
+    Node {
+        /// Its metadata, opaque to the store.
+        meta: Bytes,
+    },
 }
 
 /// Committed entries and metadata of all groups of a node. Only the mover writes.
 pub trait RecordStore: Send + Sync + 'static {
     /// The metadata of every group that has any.
     fn metas(&self) -> Result<Vec<(GroupId, Bytes)>, StoreError>;
+
+    /// The metadata of the node, if it has any.
+    fn node(&self) -> Result<Option<Bytes>, StoreError>;
 
     /// Stages committed entries of a group, in rising order; an entry already there is replaced.
     fn put(&self, group: GroupId, entries: &[LogEntry]) -> Result<(), StoreError>;

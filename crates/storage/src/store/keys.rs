@@ -3,6 +3,7 @@
 //! ```text
 //! column family `log`   group u64 BE │ index u64 BE  →  value.rs
 //! column family `meta`  group u64 BE                 →  ../group_meta.rs
+//!                       "node"                       →  ../node_meta.rs
 //! ```
 //! Big-endian, so that byte order is log order and a group is one range.
 
@@ -26,6 +27,9 @@ pub(super) fn parse_log_key(key: &[u8]) -> Option<(GroupId, u64)> {
     let word = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("half of sixteen bytes"));
     Some((GroupId(word(group)), word(index)))
 }
+
+/// The key of the node's metadata. No group's key is as short.
+pub(super) const NODE_KEY: &[u8] = b"node";
 
 /// The key of a group's metadata.
 pub(super) fn meta_key(group: GroupId) -> [u8; 8] {

@@ -21,6 +21,7 @@ pub struct MemoryStore(Arc<Mutex<Inner>>);
 struct Inner {
     log: BTreeMap<(GroupId, u64), Bytes>,
     meta: BTreeMap<GroupId, Bytes>,
+    node: Option<Bytes>,
     /// How to get back to the last commit, newest change last.
     undo: Vec<Undo>,
     failing: Option<String>,
@@ -31,6 +32,7 @@ struct Inner {
 enum Undo {
     Log((GroupId, u64), Option<Bytes>),
     Meta(GroupId, Option<Bytes>),
+    Node(Option<Bytes>),
 }
 
 impl MemoryStore {
@@ -48,9 +50,17 @@ impl MemoryStore {
                 Undo::Log(key, None) => drop(inner.log.remove(&key)),
                 Undo::Meta(group, Some(meta)) => drop(inner.meta.insert(group, meta)),
                 Undo::Meta(group, None) => drop(inner.meta.remove(&group)),
+                Undo::Node(before) => inner.node = before,
             }
         }
         inner.failing = None;
+    }
+
+    /// Another store that holds the same: what happens to one does not happen to the other.
+    pub fn fork(&self) -> MemoryStore {
+        let inner = self.0.lock();
+        let (log, meta, node) = (inner.log.clone(), inner.meta.clone(), inner.node.clone());
+        MemoryStore(Arc::new(Mutex::new(Inner { log, meta, node, ..Inner::default() })))
     }
 
     /// Lets every later write fail, until [`MemoryStore::crash`].
@@ -87,6 +97,10 @@ impl Inner {
                 let before = self.meta.remove(group);
                 self.undo.push(Undo::Meta(*group, before));
             }
+            Change::Node { meta } => {
+                let before = self.node.replace(meta.clone());
+                self.undo.push(Undo::Node(before));
+            }
         }
     }
 
@@ -102,6 +116,10 @@ impl Inner {
 impl RecordStore for MemoryStore {
     fn metas(&self) -> Result<Vec<(GroupId, Bytes)>, StoreError> {
         Ok(self.0.lock().meta.iter().map(|(group, meta)| (*group, meta.clone())).collect())
+    }
+
+    fn node(&self) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.0.lock().node.clone())
     }
 
     fn put(&self, group: GroupId, entries: &[LogEntry]) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, ErrorKind, FlushOptions, WriteBatch};
 use thalweg_types::GroupId;
 
-use super::keys::{log_key, meta_key, parse_log_key, parse_meta_key};
+use super::keys::{NODE_KEY, log_key, meta_key, parse_log_key, parse_meta_key};
 use super::{Change, RecordStore, value};
 use crate::entry::Budget;
 use crate::{LogEntry, StoreError};
@@ -87,6 +87,7 @@ impl RocksStore {
                 batch.delete_range_cf(&log, log_key(*group, 0), log_key(*group, u64::MAX));
                 batch.delete_cf(&meta, meta_key(*group));
             }
+            Change::Node { meta: bytes } => batch.put_cf(&meta, NODE_KEY, bytes),
         }
     }
 
@@ -107,12 +108,19 @@ impl RecordStore for RocksStore {
         let mut metas = Vec::new();
         iterator.seek_to_first();
         while let Some((key, value)) = iterator.item() {
-            let group = parse_meta_key(key).ok_or_else(|| StoreError::Failed("strange key in `meta`".into()))?;
-            metas.push((group, Bytes::copy_from_slice(value)));
+            if key != NODE_KEY {
+                let group = parse_meta_key(key).ok_or_else(|| StoreError::Failed("strange key in `meta`".into()))?;
+                metas.push((group, Bytes::copy_from_slice(value)));
+            }
             iterator.next();
         }
         iterator.status().map_err(failed)?;
         Ok(metas)
+    }
+
+    fn node(&self) -> Result<Option<Bytes>, StoreError> {
+        let node = self.db.get_cf(&self.family(META), NODE_KEY).map_err(failed)?;
+        Ok(node.map(Bytes::from))
     }
 
     fn put(&self, group: GroupId, entries: &[LogEntry]) -> Result<(), StoreError> {

@@ -1,6 +1,11 @@
 //! Damage to the write-ahead log: everything on the node is fenced, durably, until lowered.
 
-use crate::support::{A, B, Node, entries, read_all};
+use bytes::Bytes;
+use thalweg_storage::MemoryStore;
+use thalweg_types::GroupId;
+use thalweg_wal::SimDisk;
+
+use crate::support::{A, B, Node, entries, read_all, unasked};
 
 fn damaged_node() -> Node {
     let node = Node::start();
@@ -42,4 +47,57 @@ fn a_lowered_fence_that_was_not_saved_is_up_again() {
     let node = damaged_node();
     node.log.group(A).lower_fence();
     assert!(node.crash().log.group(A).state().fenced);
+}
+
+/// A node whose log has given up segments because the store has what was in them, and the store as
+/// it was before.
+fn moved_node() -> (Node, MemoryStore) {
+    let node = Node::start();
+    node.put(A, entries(0..20, 4000));
+    node.log.group(A).set_applied(19);
+    node.log.group(B).save_vote(Bytes::from_static(b"vote"), unasked());
+    node.write();
+    let before = node.store.fork();
+    node.log.flush().unwrap();
+    node.put(GroupId(9), entries(0..30, 4000));
+    node.log.group(GroupId(9)).set_applied(29);
+    node.log.flush().unwrap();
+    (node, before)
+}
+
+#[test]
+fn a_record_store_that_was_put_back_or_lost_fences_the_node() {
+    for store in [moved_node().1, MemoryStore::new()] {
+        let (node, _) = moved_node();
+        let node = Node { store, ..node }.restart();
+        assert!(node.report.damaged.is_some(), "the log relies on what the store has not");
+        assert!(node.report.distrusts_absent && node.log.group(A).state().fenced);
+        let node = node.crash();
+        assert_eq!(node.report.damaged, None, "reported once");
+        assert!(node.log.group(A).state().fenced && node.log.group(B).state().fenced, "for good");
+    }
+}
+
+#[test]
+fn a_write_ahead_log_that_was_put_back_or_lost_fences_the_node() {
+    let node = Node::start();
+    node.put(A, entries(0..5, 1000));
+    node.write();
+    let before = node.disk.fork();
+    for disk in [before, SimDisk::new(1)] {
+        let (node, _) = moved_node();
+        let node = Node { disk, ..node }.restart();
+        assert!(node.report.damaged.is_some());
+        assert!(node.log.group(A).state().fenced && node.log.group(B).state().fenced);
+    }
+}
+
+#[test]
+fn a_group_that_damage_took_altogether_begins_fenced_after_any_number_of_starts() {
+    let node = damaged_node();
+    assert!(node.report.distrusts_absent);
+    let node = node.crash().restart();
+    assert_eq!((node.report.damaged.clone(), node.report.distrusts_absent), (None, true));
+    assert!(node.log.group(GroupId(99)).state().fenced, "it may have been here and voted");
+    assert!(!Node::start().log.group(GroupId(99)).state().fenced, "on a node without damage it was not");
 }
