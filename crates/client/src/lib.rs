@@ -53,6 +53,7 @@ pub mod wire;
 
 mod append;
 mod backoff;
+mod charge;
 mod pool;
 mod random;
 #[cfg(test)]
@@ -61,6 +62,7 @@ mod testing;
 pub use access_keys::{AccessKeyDescription, NewAccessKey};
 pub use append::AppendError;
 pub use call::CallError;
+pub use charge::{Charge, Charged};
 pub use client::{Client, ConnectError};
 pub use cluster::{Cluster, DrainProgress};
 pub use connect::{Connector, TcpConnector};

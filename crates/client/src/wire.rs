@@ -129,18 +129,22 @@ fn metrics<C: FromIterator<ShardMetric>>(message: &[i32]) -> Result<C> {
 }
 
 fn to_limits(limits: &LimitsProfile) -> v1::Limits {
-    let custom = |limits: &ShardLimits| v1::ShardLimits {
+    let (kind, custom) = match limits {
+        LimitsProfile::Unlimited => (v1::LimitsKind::Unlimited, None),
+        LimitsProfile::Kinesis => (v1::LimitsKind::Kinesis, None),
+        LimitsProfile::Custom(limits) => (v1::LimitsKind::Custom, Some(to_shard_limits(limits))),
+    };
+    v1::Limits { kind: kind.into(), custom }
+}
+
+/// The message for the limits of each shard.
+pub fn to_shard_limits(limits: &ShardLimits) -> v1::ShardLimits {
+    v1::ShardLimits {
         write_bytes_per_second: limits.write_bytes_per_second,
         write_records_per_second: limits.write_records_per_second,
         read_bytes_per_second: limits.read_bytes_per_second,
         read_calls_per_second: limits.read_calls_per_second,
-    };
-    let (kind, custom) = match limits {
-        LimitsProfile::Unlimited => (v1::LimitsKind::Unlimited, None),
-        LimitsProfile::Kinesis => (v1::LimitsKind::Kinesis, None),
-        LimitsProfile::Custom(limits) => (v1::LimitsKind::Custom, Some(custom(limits))),
-    };
-    v1::Limits { kind: kind.into(), custom }
+    }
 }
 
 /// Limits from outside; none when nothing is said of them.

@@ -7,6 +7,7 @@
 //! Read in this order: [`command`] (what the log says), [`state`] (what it means), [`append`],
 //! [`read`], [`host`], [`service`].
 
+mod allowance;
 pub mod append;
 pub mod command;
 pub mod host;

@@ -13,6 +13,7 @@ use thalweg_types::NodeId;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::allowance::{Allowance, Charge, Charged, Rates};
 use crate::append::{AppendError, Appended, Appender, NodeLimits, Ticket};
 use crate::command::{Command, EntryFacts, ProducerTag};
 use crate::machine::SharedState;
@@ -37,6 +38,7 @@ pub struct Replica {
     oldest: Mutex<Option<EntryFacts>>,
     subscriptions: Mutex<Subscriptions<EndTeller>>,
     meter: Mutex<Meter>,
+    allowance: Mutex<Option<Box<Allowance>>>,
     node: Arc<NodeLimits>,
 }
 
@@ -66,6 +68,7 @@ impl Replica {
             oldest: Mutex::default(),
             subscriptions: Mutex::new(Subscriptions::new(Rules::of(&node.options))),
             meter: Mutex::default(),
+            allowance: Mutex::default(),
             node,
         })
     }
@@ -227,6 +230,14 @@ impl Replica {
 
     pub(crate) fn gone(&self) -> watch::Receiver<bool> {
         self.gone.subscribe()
+    }
+
+    /// Counts use against the shard's limits, if this replica leads.
+    pub(crate) fn charge(&self, rates: &Rates, charge: &Charge) -> Result<Charged, ReadError> {
+        if !self.status.borrow().leading {
+            return Err(self.not_leader());
+        }
+        Ok(Allowance::charge(&mut self.allowance.lock(), rates, charge, Instant::now().into_std()))
     }
 
     /// Measures what was written since the last time, `took` ago; true when the rate has changed.

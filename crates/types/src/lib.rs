@@ -8,6 +8,7 @@
 //! travel and rest), [`Clock`] (the only way time enters).
 
 mod batch;
+mod bucket;
 mod clock;
 mod hash_key;
 mod ids;
@@ -18,6 +19,7 @@ mod shard_id;
 mod stream_name;
 
 pub use batch::{BatchBuilder, BatchError, Record, RecordBatch, Records, crc32c};
+pub use bucket::Bucket;
 pub use clock::{Clock, ManualClock, SystemClock, UnixMillis};
 pub use hash_key::{HashKey, HashKeyError, HashRange};
 pub use ids::{GroupId, Incarnation, NodeId, ProducerId, ProducerIdError, StreamId};

@@ -9,14 +9,15 @@ use thalweg_proto::convert;
 use thalweg_proto::errors::{Reason, WireError};
 use thalweg_proto::v1::record_service_server::RecordService;
 use thalweg_proto::v1::{
-    AppendRequest, AppendResponse, AppendStreamRequest, AppendStreamResponse, ReadRequest, ReadResponse, TailRequest,
-    TailResponse,
+    AppendRequest, AppendResponse, AppendStreamRequest, AppendStreamResponse, ChargeRequest, ChargeResponse,
+    ReadRequest, ReadResponse, ShardLimits, TailRequest, TailResponse,
 };
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::wire::{ErrorMapper, absent};
 use super::{Directory, append_stream, position, tail_stream};
+use crate::allowance::{Charge, Rates};
 use crate::append::Appended;
 use crate::command::ProducerTag;
 use crate::host::ShardHost;
@@ -115,6 +116,14 @@ impl RecordApi {
         Ok(position::to_response(page, &replica.spec()))
     }
 
+    fn charge_one(&self, request: ChargeRequest) -> Result<ChargeResponse, WireError> {
+        let replica = self.replica(request.shard.as_ref())?;
+        let rates = rates(&request.limits.unwrap_or_default());
+        let charge = Charge { records: request.record_bytes, reads: request.reads, bytes_read: request.bytes_read };
+        let charged = replica.charge(&rates, &charge).map_err(|error| self.read_error(&replica, error))?;
+        Ok(ChargeResponse { refused_records: charged.refused_records, read_refused: charged.read_refused })
+    }
+
     async fn open_tail(&self, request: TailRequest) -> Result<Answers<TailResponse>, WireError> {
         let replica = self.replica(request.shard.as_ref())?;
         let options = self.host.options();
@@ -145,6 +154,17 @@ fn subscriber(name: String) -> Result<Option<String>, WireError> {
     }
 }
 
+fn rates(limits: &ShardLimits) -> Rates {
+    let bytes = |limit: Option<u64>| limit.map_or(f64::INFINITY, |limit| limit as f64);
+    let count = |limit: Option<u32>| limit.map_or(f64::INFINITY, f64::from);
+    Rates {
+        write_bytes: bytes(limits.write_bytes_per_second),
+        write_records: count(limits.write_records_per_second),
+        read_bytes: bytes(limits.read_bytes_per_second),
+        read_calls: count(limits.read_calls_per_second),
+    }
+}
+
 fn page_bytes(asked: u32, default: usize, max: usize) -> usize {
     if asked == 0 { default } else { (asked as usize).min(max) }
 }
@@ -171,6 +191,11 @@ impl RecordService for RecordApi {
 
     async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadResponse>, Status> {
         let answer = self.read_one(request.into_inner()).await;
+        Ok(Response::new(answer.map_err(|error| self.count(error))?))
+    }
+
+    async fn charge(&self, request: Request<ChargeRequest>) -> Result<Response<ChargeResponse>, Status> {
+        let answer = self.charge_one(request.into_inner());
         Ok(Response::new(answer.map_err(|error| self.count(error))?))
     }
 

@@ -159,6 +159,10 @@ impl RecordService for Node {
         };
         Ok(Response::new(Box::pin(pages)))
     }
+
+    async fn charge(&self, _: Request<v1::ChargeRequest>) -> Result<Response<v1::ChargeResponse>, Status> {
+        unimplemented()
+    }
 }
 
 fn unimplemented<T>() -> Result<Response<T>, Status> {
