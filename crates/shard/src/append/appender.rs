@@ -96,7 +96,7 @@ impl Appender {
         match self.judge(term, tag) {
             Judgement::Attach(receipt) => return Ok(Ticket { receipt, duplicate: true }),
             Judgement::Answer(outcome) => return self.settle(outcome, None, tag).map(Ticket::known),
-            Judgement::Propose if self.in_flight.lock().sealing() => return Err(AppendError::Closed),
+            Judgement::Propose if self.in_flight.lock().sealing() => return self.answer_when_sealed(tag).await,
             Judgement::Propose => {}
         }
         let permits = self.take_room(batch.bytes().len())?;
@@ -116,6 +116,31 @@ impl Appender {
         }
     }
 
+    /// Nothing is queued behind a seal that is on its way. Should it be lost with this leader, the
+    /// next one may take an attempt of the same batch that is still travelling: closed is said
+    /// only once the seal stands.
+    async fn answer_when_sealed(&self, tag: Option<ProducerTag>) -> Result<Ticket, AppendError> {
+        let (mut landmarks, mut status) = (self.state.landmarks(), self.status.clone());
+        let ended = async {
+            tokio::select! {
+                _ = landmarks.wait_for(|_| self.state.with(|state| state.sealed().is_some())) => {}
+                _ = status.wait_for(|status| !status.leading) => {}
+            }
+        };
+        let _ = tokio::time::timeout(self.node.options.opening_wait_max, ended).await;
+        match self.answer_if_sealed(tag)? {
+            Some(ticket) => Ok(ticket),
+            None => Err(self.end_is_not_here()),
+        }
+    }
+
+    /// A shard that ends, or has ended, and this replica has not applied how: it cannot say which
+    /// batches it holds.
+    fn end_is_not_here(&self) -> AppendError {
+        let unavailable = || AppendError::Unavailable { reason: "its end is not applied here yet".to_owned() };
+        self.leading_term().err().unwrap_or_else(unavailable)
+    }
+
     /// The catalog's word that a shard is open reaches its leader and its writers independently;
     /// writers that are early wait, in order, for a moment.
     async fn wait_until_open(&self) -> Result<(), AppendError> {
@@ -133,7 +158,7 @@ impl Appender {
         let spec = self.spec.borrow();
         match waited {
             _ if spec.takes_appends() => Ok(()),
-            Ok(()) if spec.closed => Err(AppendError::Closed),
+            Ok(()) if spec.closed => Err(self.end_is_not_here()),
             Ok(()) => self.leading_term().map(|_| ()),
             Err(_) => Err(AppendError::Unavailable { reason: "it is not open for writes yet".to_owned() }),
         }

@@ -60,6 +60,38 @@ async fn after_the_seal_new_batches_are_refused_and_retries_still_find_their_pla
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_lags_does_not_call_the_shard_closed_to_a_retry() {
+    let cluster = Cluster::start(3).await;
+    let open = spec(1, &[1, 2, 3]);
+    cluster.apply(std::slice::from_ref(&open));
+    append_tagged(&*cluster.leader(1).await, "a", 1).await.unwrap();
+    // The catalog's word is here before the seal is: the first attempt may be above what is applied.
+    let lagging = cluster.replica(3, 1).await;
+    cluster.node(3).host.apply_specs(vec![closed(&open)]);
+    let retry = append_tagged(&lagging, "a", 1).await;
+    assert!(matches!(retry, Err(AppendError::NotLeader { .. })), "{retry:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_is_said_only_once_the_seal_stands() {
+    let cluster = Cluster::start(3).await;
+    let open = spec(1, &[1, 2, 3]);
+    cluster.apply(std::slice::from_ref(&open));
+    let shard = cluster.leader(1).await;
+    append_tagged(&shard, "a", 1).await.unwrap();
+    let leader = cluster.observed(1, 1, |seen| seen.leader.is_some()).await.leader.unwrap();
+    for follower in (1..=3).filter(|node| *node != leader.0) {
+        cluster.stop(follower).await;
+    }
+    // It cannot be committed. The next leader may know nothing of it, and take an attempt of "b"
+    // that is still on its way.
+    let mut seal = Box::pin(shard.seal(9));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut seal).await.is_err());
+    let refused = append_tagged(&shard, "b", 2).await;
+    assert!(refused.is_err() && refused != Err(AppendError::Closed), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn writers_race_a_seal_and_every_acknowledged_record_lies_before_it() {
     let cluster = Cluster::start(1).await;
     let open = spec(1, &[1]);
