@@ -1,9 +1,12 @@
 //! PutRecord and PutRecords: what is taken, in which order it is answered, what is refused whole.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use thalweg_client::{LimitsProfile, StreamPatch};
+use thalweg_client::{LimitsProfile, ShardLimits, StreamPatch};
+use tokio::time::Instant;
 
 use crate::support::api::{MIDDLE, data_of, shard_id, text};
 use crate::support::{Api, Refusal, arn, main_cluster};
@@ -218,6 +221,82 @@ async fn the_limits_of_kinesis_throttle_single_records_and_readers() {
     }
     let said = "Rate exceeded for Shard - 000000000000/throttled/shardId-000000000000";
     assert_eq!(refused, Some(Refusal::new("ProvisionedThroughputExceeded", said)), "five calls a second");
+}
+
+/// Limits a stream's shards; returns when every node knows.
+async fn limit(stream: &str, limits: ShardLimits) {
+    let patch = StreamPatch { limits: Some(LimitsProfile::Custom(limits)), ..StreamPatch::default() };
+    let cluster = main_cluster();
+    cluster.client(0).streams().update(&stream.parse().unwrap(), &patch).await.unwrap();
+    for node in 0..cluster.endpoints.len() {
+        cluster.client(node).cluster().confirmed_revision().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn limits_hold_for_the_cluster_and_not_for_each_node() {
+    let cluster = main_cluster();
+    let apis = [Api::to(cluster, 0).await, Api::to(cluster, 1).await, Api::to(cluster, 2).await];
+    apis[0].stream("shared-limits", 1).await;
+    apis[0].put("shared-limits", "k", &[b'x'; 3_000]).await;
+    limit("shared-limits", ShardLimits { write_records_per_second: Some(1), ..ShardLimits::NONE }).await;
+    let put = json!({ "StreamName": "shared-limits", "PartitionKey": "k", "Data": "eA==" });
+    let (begun, mut taken) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(5) {
+        for api in &apis {
+            taken += usize::from(api.call("PutRecord", put.clone()).await.is_ok());
+        }
+    }
+    let possible = begun.elapsed().as_secs() as usize + 1;
+    assert!((2..=possible).contains(&taken), "{taken} records in {:?} through three nodes", begun.elapsed());
+
+    // A page of 3,000 bytes is paid off for half a minute, whichever node read it.
+    limit("shared-limits", ShardLimits { read_bytes_per_second: Some(100), ..ShardLimits::NONE }).await;
+    let read = json!({ "ShardIterator": apis[0].iterator("shared-limits", 0, "TRIM_HORIZON").await });
+    apis[1].ok("GetRecords", read.clone()).await;
+    for api in &apis {
+        let refused = api.refused("GetRecords", read.clone()).await;
+        assert_eq!(refused.kind, "ProvisionedThroughputExceededException");
+    }
+    // Calls are counted together as well.
+    limit("shared-limits", ShardLimits { read_calls_per_second: Some(5), ..ShardLimits::NONE }).await;
+    let begun = Instant::now();
+    let calls = (0..30).map(|call| apis[call % 3].call("GetRecords", read.clone()));
+    let served = futures::future::join_all(calls).await.iter().filter(|outcome| outcome.is_ok()).count();
+    let possible = 5 + (5.0 * begun.elapsed().as_secs_f64()) as usize;
+    assert!((5..=possible).contains(&served), "{served} of 30 calls in {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_fan_out_consumer_with_a_slow_rate_hears_something_every_five_seconds() {
+    let api = Api::to(main_cluster(), 1).await;
+    api.stream("slow-rate", 1).await;
+    for _ in 0..2 {
+        api.put("slow-rate", "k", &[b'x'; 1_200]).await;
+    }
+    limit("slow-rate", ShardLimits { read_bytes_per_second: Some(100), ..ShardLimits::NONE }).await;
+    let made = api.ok("RegisterStreamConsumer", json!({ "StreamARN": arn("slow-rate"), "ConsumerName": "c" })).await;
+    let start = json!({
+        "ConsumerARN": made["Consumer"]["ConsumerARN"], "ShardId": "0", "StartingPosition": { "Type": "TRIM_HORIZON" }
+    });
+    let mut events = api.subscribe(start).await.unwrap();
+    events.next().await;
+    let (mut records, mut empty, mut number) = (0, 0, String::new());
+    let mut told = Instant::now();
+    while records < 2 {
+        let page = events.page().await;
+        // Give or take a busy machine.
+        assert!(told.elapsed() < Duration::from_secs(8), "an event after {:?}", told.elapsed());
+        told = Instant::now();
+        let count = page["Records"].as_array().unwrap().len();
+        let now = text(&page["ContinuationSequenceNumber"]);
+        if count == 0 && records == 1 {
+            assert_eq!(now, number, "nothing was read in between");
+            empty += 1;
+        }
+        (records, number) = (records + count, now);
+    }
+    assert!(empty >= 2, "12 seconds are paid off with {empty} empty events");
 }
 
 #[tokio::test]

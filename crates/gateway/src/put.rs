@@ -10,9 +10,9 @@ use thalweg_client::{ProduceError, RecordPosition};
 use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts, validate};
 use thalweg_types::{HashKey, Record, ShardId};
 
-use crate::Gateway;
 use crate::call::Call;
 use crate::producers::BUFFER_BYTES;
+use crate::{Gateway, limits};
 
 /// Stands for "no partition key" in a batch, where every record has one. No client can send it.
 pub(crate) const NO_PARTITION_KEY: &str = "\0";
@@ -99,13 +99,19 @@ pub(crate) fn written(position: RecordPosition) -> Struct {
         .with("ShardId", position.shard.to_string())
 }
 
-/// Whether the stream's limits let a record in now.
-pub(crate) fn admit(gateway: &Gateway, call: &Call, stream: &Stream, record: &Record) -> Result<(), ApiError> {
-    gateway.limits().admit_write(call, stream, record).inspect_err(|_| {
-        if let Some(shard) = stream.shard_for(record.hash_key()) {
-            gateway.counts().count(&stream.name, shard.id, |counts| counts.write_throttled += 1);
-        }
-    })
+/// Why records are not let in now by the stream's limits, by their places.
+pub(crate) async fn admit(
+    gateway: &Gateway,
+    call: &Call,
+    stream: &Stream,
+    records: &[Record],
+) -> BTreeMap<usize, ApiError> {
+    let refused = limits::admit_writes(gateway, stream, records).await.into_iter();
+    let throttled = refused.map(|(place, shard)| {
+        gateway.counts().count(&stream.name, shard, |counts| counts.write_throttled += 1);
+        (place, texts::write_throttled(shard, &stream.name, &call.account))
+    });
+    throttled.collect()
 }
 
 /// Counts the records of a request that were written, with their bytes: once for each shard.

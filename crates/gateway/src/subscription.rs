@@ -1,6 +1,9 @@
 //! A subscription under way: pages of a shard as events, until the shard ends, five minutes have
 //! passed, somebody else takes over, or the consumer or its stream is no more.
 //!
+//! A consumer may have a rate of its own: then an event is followed by a pause in which only empty events
+//! come, as they come while nothing is written.
+//!
 //! Holds: each event has a continuation number or, the last of a closed shard, its children, and
 //! never both; reading on after the number misses nothing and repeats nothing.
 
@@ -22,6 +25,9 @@ use crate::{Gateway, failure, limits, present, read, resource};
 
 /// For this node to hear of the children of a shard whose end was read.
 const CHILDREN_TIMEOUT: Duration = Duration::from_secs(10);
+/// While a consumer's rate keeps records back, an empty event comes this often: clients expect one every
+/// five seconds.
+const PAUSED_EVERY: Duration = Duration::from_secs(4);
 
 /// One consumer's subscription to one shard.
 pub(crate) struct Subscription {
@@ -32,7 +38,40 @@ pub(crate) struct Subscription {
     standing: Standing,
     tail: Tail,
     next: Next,
+    pace: Pace,
     ends: Instant,
+}
+
+/// Keeps a consumer to its rate.
+#[derive(Clone, Debug)]
+struct Pace {
+    bytes_per_second: Option<u64>,
+    /// When what was sent so far is paid off.
+    paid: Instant,
+    told: Instant,
+    /// The last event's continuation number and lag, for those in between.
+    last: (String, u64),
+}
+
+impl Pace {
+    fn of(stream: &Stream, now: Instant) -> Pace {
+        let bytes_per_second = limits::fan_out_rate(stream);
+        Pace { bytes_per_second, paid: now, told: now, last: Default::default() }
+    }
+
+    /// An event of so many bytes goes out.
+    fn note(&mut self, bytes: usize, last: (String, u64), now: Instant) {
+        let owed = self
+            .bytes_per_second
+            .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64));
+        *self = Pace { paid: self.paid.max(now) + owed, told: now, last, ..*self };
+    }
+
+    /// When an empty event is due, if records are kept back until then.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let due = self.told + PAUSED_EVERY;
+        (now < self.paid && due < self.paid).then_some(due)
+    }
 }
 
 /// A consumer's right to be served: it is registered, and its stream is there.
@@ -99,8 +138,8 @@ impl Subscription {
             account: gateway.config().account.clone(),
         };
         let next = Next::Hello(Box::new(first));
-        let ends = now + gateway.subscription_life();
-        Subscription { gateway, stream, shard, consumer, standing, tail, next, ends }
+        let (ends, pace) = (now + gateway.subscription_life(), Pace::of(&stream, now));
+        Subscription { gateway, stream, shard, consumer, standing, tail, next, pace, ends }
     }
 
     /// Its frames, each made when it is asked for.
@@ -122,14 +161,21 @@ impl Subscription {
             // A page that is there already would come before any deadline.
             Next::Page if Instant::now() >= self.ends => None,
             Next::Page => {
+                let due = self.pace.due(Instant::now());
+                let (paid, until) = (self.pace.paid, due.unwrap_or(self.ends).min(self.ends));
+                let page = async {
+                    tokio::time::sleep_until(paid).await;
+                    self.tail.next().await
+                };
                 // Neither loses anything when the other comes first.
                 let came = tokio::select! {
-                    came = tokio::time::timeout_at(self.ends, self.tail.next()) => Ok(came),
+                    came = tokio::time::timeout_at(until, page) => Ok(came),
                     gone = self.standing.lost() => Err(gone),
                 };
                 match came {
                     Ok(Ok(Some(Ok(page)))) => self.event(page).await,
                     Ok(Ok(Some(Err(error)))) => Some(self.exception(&error)),
+                    Ok(Err(_)) if until < self.ends => Some(self.empty_event()),
                     Ok(Ok(None) | Err(_)) => None,
                     Err(gone) => {
                         self.next = Next::Nothing;
@@ -139,6 +185,17 @@ impl Subscription {
             }
             Next::Nothing => None,
         }
+    }
+
+    /// Says that the subscription lives, while the consumer's rate keeps records back.
+    fn empty_event(&mut self) -> Bytes {
+        let (number, behind) = self.pace.last.clone();
+        self.pace.told = Instant::now();
+        let payload = Struct::new()
+            .with("Records", Vec::<Value>::new())
+            .with("ContinuationSequenceNumber", number)
+            .with("MillisBehindLatest", behind as i64);
+        event::event("SubscribeToShardEvent", &codec::encode(Format::Json, &payload))
     }
 
     async fn event(&mut self, page: ReadPage) -> Option<Bytes> {
@@ -153,12 +210,12 @@ impl Subscription {
             }
         };
         let payload = payload.with("MillisBehindLatest", page.millis_behind_latest as i64);
-        self.account_for(&page).await;
+        self.account_for(&page);
         Some(event::event("SubscribeToShardEvent", &codec::encode(Format::Json, &payload)))
     }
 
-    /// Counts a page, and waits as long as the consumer's own rate wants.
-    async fn account_for(&mut self, page: &ReadPage) {
+    /// Counts a page, also against the consumer's own rate.
+    fn account_for(&mut self, page: &ReadPage) {
         let bytes = read::bytes(&page.records);
         let (stream, shard, counts) = (&self.stream.name, self.shard, self.gateway.counts());
         counts.count(stream, shard, |counts| {
@@ -169,8 +226,7 @@ impl Subscription {
         let lag_ms = page.millis_behind_latest;
         let state = FollowerState { lag_ms, expires_in_ms: retention_ms.saturating_sub(lag_ms) };
         counts.note_follower(stream, shard, &self.consumer.name, state);
-        let pause = limits::fan_out_pause(&self.stream, bytes);
-        let _ = tokio::time::timeout_at(self.ends, tokio::time::sleep(pause)).await.is_ok();
+        self.pace.note(bytes, (page.next_sequence_number().to_string(), lag_ms), Instant::now());
     }
 
     /// What took over from the shard, once this node has heard of it.
@@ -201,5 +257,45 @@ impl Subscription {
             ),
             other => failure::of_tail(account, &self.stream, other),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing;
+
+    fn paced(limits: serde_json::Value, now: Instant) -> Pace {
+        let catalog = testing::catalog(None, None, limits);
+        Pace::of(catalog.streams().next().expect("one stream"), now)
+    }
+
+    #[tokio::test]
+    async fn a_slow_rate_keeps_records_back_but_an_event_is_due_in_time() {
+        let (start, after) = (Instant::now(), |secs| Instant::now() + Duration::from_secs(secs));
+        let mut pace = paced(json!({ "custom": { "read_bytes_per_second": 100 } }), start);
+        assert_eq!(pace.due(start), None, "nothing is kept back yet");
+        pace.note(2_000, ("7".to_owned(), 5), start);
+        assert_eq!((pace.paid, pace.last.clone()), (start + Duration::from_secs(20), ("7".to_owned(), 5)));
+        let mut events = 0;
+        let mut now = start;
+        while let Some(due) = pace.due(now) {
+            assert!(due - pace.told <= Duration::from_secs(5), "an event at least every five seconds");
+            (now, pace.told, events) = (due, due, events + 1);
+        }
+        assert_eq!(events, 4);
+        assert!(pace.paid <= after(25));
+    }
+
+    #[tokio::test]
+    async fn without_a_rate_nothing_is_kept_back() {
+        let start = Instant::now();
+        for limits in [json!("unlimited"), json!({ "custom": { "write_records_per_second": 1 } })] {
+            let mut pace = paced(limits, start);
+            pace.note(1 << 30, Default::default(), start);
+            assert_eq!((pace.paid, pace.due(start)), (start, None));
+        }
     }
 }

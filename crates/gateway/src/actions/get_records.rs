@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use thalweg_catalog::{Catalog, Shard, Stream};
-use thalweg_client::{ConsumedRecord, ReadOptions};
+use thalweg_client::{ConsumedRecord, ReadOptions, ReadPage};
 use thalweg_kinesis::token::{ShardIteratorToken, TokenPosition};
 use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
 
 use crate::answer::Answer;
 use crate::call::Call;
-use crate::{Gateway, failure, present, read, target};
+use crate::{Gateway, failure, limits, present, read, target};
 
 /// Records of a page at most, unless the caller wants fewer.
 const RECORDS_MAX: usize = 10_000;
@@ -30,9 +30,8 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Res
     let catalog = gateway.catalog();
     let (stream, shard) = shard_of(&catalog, call, &token)?;
     check_arn(call, stream, &input)?;
-    let counts = gateway.counts();
-    gateway.limits().admit_read(call, stream, shard.id).inspect_err(|_| {
-        counts.count(&stream.name, shard.id, |counts| counts.read_throttled += 1);
+    limits::admit_read(gateway, call, stream, shard.id).await.inspect_err(|_| {
+        gateway.counts().count(&stream.name, shard.id, |counts| counts.read_throttled += 1);
     })?;
     call.end_dry_run(input.flag("DryRun"))?;
     let limit = input.int("Limit").map_or(RECORDS_MAX, |limit| limit as usize);
@@ -44,23 +43,17 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Res
 
     let unread = page.records.get(limit).cloned();
     page.records.truncate(limit);
-    let bytes = read::bytes(&page.records);
-    gateway.limits().note_read(stream, shard.id, bytes);
+    limits::note_read(gateway, stream, shard.id, read::bytes(&page.records)).await;
     let behind = match &unread {
         Some(next) => call.now.0.saturating_sub(next.arrived.0),
         None => page.millis_behind_latest,
     };
-    counts.count(&stream.name, shard.id, |counts| {
-        counts.outgoing_bytes += bytes as u64;
-        counts.outgoing_records += page.records.len() as u64;
-        counts.iterator_age_ms = behind;
-    });
+    count(gateway, stream, &page, behind);
+    let output = told(stream, &page, behind);
     let children = match page.end {
         Some(_) if unread.is_none() => present::children(stream, shard.id),
         _ => Vec::new(),
     };
-    let records = page.records.iter().map(|record| Value::Struct(present::record(stream, record)));
-    let output = Struct::new().with("Records", records.collect::<Vec<_>>()).with("MillisBehindLatest", behind as i64);
     if !children.is_empty() {
         return Ok(output.with("ChildShards", children).into());
     }
@@ -70,6 +63,19 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Res
     };
     let next = ShardIteratorToken { position, issued: call.now, ..token };
     Ok(output.with("NextShardIterator", next.seal(&key)).into())
+}
+
+fn count(gateway: &Gateway, stream: &Stream, page: &ReadPage, behind: u64) {
+    gateway.counts().count(&stream.name, page.shard, |counts| {
+        counts.outgoing_bytes += read::bytes(&page.records) as u64;
+        counts.outgoing_records += page.records.len() as u64;
+        counts.iterator_age_ms = behind;
+    });
+}
+
+fn told(stream: &Stream, page: &ReadPage, behind: u64) -> Struct {
+    let records = page.records.iter().map(|record| Value::Struct(present::record(stream, record)));
+    Struct::new().with("Records", records.collect::<Vec<_>>()).with("MillisBehindLatest", behind as i64)
 }
 
 /// The place of a record that was read but not given out.

@@ -15,7 +15,9 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, mut input: Struct) ->
     }
     let record = put::record(gateway, &stream, &mut input, put::Place::Only)?;
     call.end_dry_run(input.flag("DryRun"))?;
-    put::admit(gateway, call, &stream, &record)?;
+    if let Some(throttled) = put::admit(gateway, call, &stream, std::slice::from_ref(&record)).await.remove(&0) {
+        return Err(throttled);
+    }
     let bytes = record.counted_bytes();
     let producer = gateway.producers().of(&stream);
     let delivery = put::with_room(producer.send(record)).await;

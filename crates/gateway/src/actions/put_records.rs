@@ -1,7 +1,5 @@
 //! PutRecords: results in the order of the request, failures only where they are real.
 
-use std::collections::BTreeMap;
-
 use thalweg_catalog::Stream;
 use thalweg_client::RecordPosition;
 use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
@@ -55,15 +53,9 @@ async fn written(
     records: Vec<Record>,
 ) -> Vec<Result<RecordPosition, ApiError>> {
     let bytes: Vec<usize> = records.iter().map(Record::counted_bytes).collect();
-    let mut throttled = BTreeMap::new();
-    let admitted = records.into_iter().enumerate().filter_map(|(place, record)| {
-        let refusal = put::admit(gateway, call, stream, &record).err();
-        refusal.map_or(Some(record), |refusal| {
-            throttled.insert(place, refusal);
-            None
-        })
-    });
-    let admitted: Vec<Record> = admitted.collect();
+    let mut throttled = put::admit(gateway, call, stream, &records).await;
+    let admitted = records.into_iter().enumerate().filter(|(place, _)| !throttled.contains_key(place));
+    let admitted: Vec<Record> = admitted.map(|(_, record)| record).collect();
     let count = admitted.len();
     let producer = gateway.producers().of(stream);
     let delivered = match put::with_room(producer.send_all(admitted)).await {

@@ -15,7 +15,7 @@ use super::get_shard_iterator::Start;
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::subscription::Subscription;
-use crate::{Gateway, failure, read, resource, target};
+use crate::{Gateway, failure, limits, read, resource, target};
 
 /// For the shard's leader to accept the subscription.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -32,11 +32,17 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Res
         name: format!("{}/{}:{}", stream.id.0, consumer.name, consumer.created_at.secs()),
         id: gateway.ids().number(),
     };
-    let options = TailOptions { subscriber: Some(subscriber), max_bytes: EVENT_BYTES, heartbeats: true };
+    let max_bytes = limits::fan_out_rate(&stream).map_or(EVENT_BYTES, event_bytes);
+    let options = TailOptions { subscriber: Some(subscriber), max_bytes, heartbeats: true };
     let mut tail = gateway.client().tail(&stream.name, shard.id, position, options);
     let first = accepted(call, &stream, shard, &consumer, &mut tail).await?;
     let subscription = Subscription::begin(gateway.clone(), &stream, shard, consumer, tail, first, Instant::now());
     Ok(Answer::Events(subscription.frames()))
+}
+
+/// What a consumer with a rate of its own gets at once: a second's worth, if batches are that small.
+fn event_bytes(bytes_per_second: u64) -> u32 {
+    u32::try_from(bytes_per_second).unwrap_or(EVENT_BYTES).clamp(1, EVENT_BYTES)
 }
 
 fn starting_position(call: &Call, stream: &Stream, shard: &Shard, input: &Struct) -> Result<Position, ApiError> {

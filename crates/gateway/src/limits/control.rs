@@ -1,14 +1,14 @@
 //! How often operations may be called, for an account that wants the service's own rates.
 //!
-//! Counted by each node, like the rates of shards. Holds: what is remembered has a bound.
+//! Counted by each node for the requests that it answers. Holds: what is remembered has a bound.
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use thalweg_kinesis::{ApiError, ErrorKind, Operation, Struct};
+use thalweg_types::Bucket;
 use tokio::time::Instant;
 
-use super::bucket::Bucket;
 use crate::call::Call;
 
 /// Rates that are remembered; beyond it those that rest are forgotten, or all if none does: a caller
@@ -55,10 +55,10 @@ impl ControlRates {
         let counted = scope(by, input);
         let mut recent = self.recent.lock();
         if recent.len() >= REMEMBERED_MAX {
-            super::make_room(&mut recent, |bucket| bucket.is_rested(now));
+            super::make_room(&mut recent, |bucket| bucket.is_rested(now.into_std()));
         }
-        let bucket = recent.entry((call.operation, counted)).or_insert_with(|| Bucket::full(rate, now));
-        if bucket.has(1.0, rate, now) {
+        let bucket = recent.entry((call.operation, counted)).or_insert_with(|| Bucket::full(rate, now.into_std()));
+        if bucket.has(1.0, rate, now.into_std()) {
             bucket.take(1.0);
             return Ok(());
         }
