@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thalweg_server::AuthMode;
+use thalweg_server::Auth;
 
 use crate::support::api::{MIDDLE, data_of, shard_id, text};
 use crate::support::{Api, Cluster, Refusal, Shape, main_cluster};
@@ -227,7 +227,7 @@ async fn a_stream_arn_beside_an_iterator_must_name_its_stream() {
 
 #[tokio::test]
 async fn an_iterator_lives_five_minutes_and_each_page_gives_a_new_one() {
-    let cluster = Cluster::start(Shape { name: "iterators", nodes: 1, tls: false, auth: AuthMode::Off });
+    let cluster = Cluster::start(Shape { name: "iterators", nodes: 1, tls: false, auth: Auth::Off });
     let api = Api::to(&cluster, 0).await;
     api.stream("five-minutes", 1).await;
     let iterator = api.iterator("five-minutes", 0, "LATEST").await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use thalweg_client::AccountPatch;
-use thalweg_server::AuthMode;
+use thalweg_server::Auth;
 
 use crate::support::api::{MIDDLE, shard_id};
 use crate::support::{Api, Cluster, Refusal, Shape, arn, main_cluster};
@@ -280,7 +280,7 @@ async fn limits_of_the_account_are_told() {
 
 #[tokio::test]
 async fn what_the_account_may_have_is_bounded_and_a_commitment_allows_more() {
-    let cluster = Cluster::start(Shape { name: "account", nodes: 1, tls: false, auth: AuthMode::Off });
+    let cluster = Cluster::start(Shape { name: "account", nodes: 1, tls: false, auth: Auth::Off });
     let api = Api::to(&cluster, 0).await;
     let patch = AccountPatch { shards_max: Some(6), ..AccountPatch::default() };
     cluster.client(0).cluster().update_account(&patch).await.unwrap();

@@ -8,9 +8,9 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use thalweg_client::{AccessKey, NewAccessKey};
-use thalweg_gateway::{Auth, Gateway, GatewayConfig, GatewayParts};
+use thalweg_gateway::{Gateway, GatewayConfig, GatewayParts};
 use thalweg_kinesis::sign::{BodyHash, RequestParts, Signer};
-use thalweg_server::AuthMode;
+use thalweg_server::Auth;
 use thalweg_types::{Clock, SystemClock, UnixMillis};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -20,16 +20,24 @@ use crate::support::{Cluster, PATIENCE, Refusal, Reply, Shape, Wire, arn};
 
 fn cluster() -> &'static Cluster {
     static SIGNED: LazyLock<Cluster> =
-        LazyLock::new(|| Cluster::start(Shape { name: "signed", nodes: 1, tls: false, auth: AuthMode::Required }));
+        LazyLock::new(|| Cluster::start(Shape { name: "signed", nodes: 1, tls: false, auth: Auth::Required }));
     &SIGNED
 }
 
 /// A key that the node knows.
 async fn key(description: &str) -> AccessKey {
+    made(NewAccessKey { description: description.to_owned(), ..NewAccessKey::default() }).await
+}
+
+/// As [`key`], but one that may do only these actions and what policies allow.
+async fn restricted(actions: &[&str]) -> AccessKey {
+    let allowed = Some(actions.iter().map(|action| (*action).to_owned()).collect());
+    made(NewAccessKey { allowed, ..NewAccessKey::default() }).await
+}
+
+async fn made(wanted: NewAccessKey) -> AccessKey {
     let cluster = cluster();
-    let made = cluster.client(0).cluster();
-    let made =
-        made.create_access_key(NewAccessKey { description: description.to_owned(), import: None }).await.unwrap();
+    let made = cluster.client(0).cluster().create_access_key(wanted).await.unwrap();
     let mut catalog = cluster.catalog.clone();
     let known = catalog.wait_for(|catalog| catalog.access_key(&made.id).is_some());
     tokio::time::timeout(PATIENCE, known).await.expect("the node hears of the key").unwrap();
@@ -217,6 +225,76 @@ async fn a_policy_denies_deeds_to_keys() {
     writer.call("DeleteResourcePolicy", json!({ "ResourceARN": resource })).await.unwrap();
     let iterator = reader.call("GetShardIterator", asked).await.unwrap();
     reader.call("GetRecords", json!({ "ShardIterator": iterator["ShardIterator"] })).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restricted_key_may_what_policies_allow_by_action_and_stream() {
+    let owner = Signing::with(&key("owner").await);
+    let bound = Signing::with(&restricted(&["ListStreams"]).await);
+    let user = format!("arn:aws:iam::000000000000:user/{}", bound.key.id);
+    for name in ["granted", "withheld"] {
+        owner.call("CreateStream", json!({ "StreamName": name, "ShardCount": 1 })).await.unwrap();
+    }
+    let put = |name: &str| json!({ "StreamName": name, "PartitionKey": "k", "Data": "eA==" });
+    let refusal = |action: &str, resource: &str| {
+        Refusal::new(
+            "AccessDenied",
+            format!(
+                "User: {user} is not authorized to perform: kinesis:{action} on resource: {resource} because no \
+                 identity-based policy allows the kinesis:{action} action"
+            ),
+        )
+    };
+    bound.call("ListStreams", json!({})).await.expect("its own rule");
+    assert_eq!(bound.call("DescribeLimits", json!({})).await, Err(refusal("DescribeLimits", "*")));
+    assert_eq!(bound.call("PutRecord", put("granted")).await, Err(refusal("PutRecord", &arn("granted"))));
+    let allow = |principal: Value, actions: Value, resource: &str| json!({ "Effect": "Allow", "Principal": principal, "Action": actions, "Resource": resource });
+    let statements = [
+        allow(json!({ "AWS": [user] }), json!(["kinesis:PutRecord*", "kinesis:GetShardIterator"]), &arn("grant*")),
+        allow(json!("*"), json!("kinesis:getrecords"), "*"),
+    ];
+    let policy = json!({ "Version": "2012-10-17", "Statement": statements });
+    let input = json!({ "ResourceARN": arn("granted"), "Policy": policy.to_string() });
+    owner.call("PutResourcePolicy", input).await.unwrap();
+    bound.call("PutRecord", put("granted")).await.expect("allowed by action and stream");
+    let asked = json!({ "StreamName": "granted", "ShardId": "0", "ShardIteratorType": "TRIM_HORIZON" });
+    let iterator = bound.call("GetShardIterator", asked).await.unwrap()["ShardIterator"].take();
+    let page = bound.call("GetRecords", json!({ "ShardIterator": iterator })).await.unwrap();
+    assert_eq!(page["Records"].as_array().unwrap().len(), 1);
+    assert_eq!(bound.call("PutRecord", put("withheld")).await, Err(refusal("PutRecord", &arn("withheld"))));
+    let delete = bound.call("DeleteStream", json!({ "StreamName": "granted" })).await;
+    assert_eq!(delete, Err(refusal("DeleteStream", &arn("granted"))));
+    let create = bound.call("CreateStream", json!({ "StreamName": "own", "ShardCount": 1 })).await;
+    assert_eq!(create, Err(refusal("CreateStream", &arn("own"))));
+
+    let deny = json!({ "Effect": "Deny", "Principal": { "AWS": "000000000000" }, "Action": "kinesis:Put*" });
+    let policy = json!({ "Statement": [statements[0], deny] });
+    let input = json!({ "ResourceARN": arn("granted"), "Policy": policy.to_string() });
+    owner.call("PutResourcePolicy", input).await.unwrap();
+    for signing in [&bound, &owner] {
+        let refused = signing.call("PutRecord", put("granted")).await.unwrap_err();
+        assert!(refused.text.ends_with("with an explicit deny in a resource-based policy"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_whose_principal_is_nobody_here_is_refused() {
+    let signing = Signing::with(&key("policy-writer").await);
+    signing.call("CreateStream", json!({ "StreamName": "principals", "ShardCount": 1 })).await.unwrap();
+    let put = |principal: Value| {
+        let statement = json!({ "Effect": "Deny", "Principal": principal, "Action": "kinesis:*" });
+        let policy = json!({ "Statement": statement }).to_string();
+        signing.call("PutResourcePolicy", json!({ "ResourceARN": arn("principals"), "Policy": policy }))
+    };
+    for principal in [json!({ "Service": "lambda.amazonaws.com" }), json!({ "AWS": "*", "Federated": "x" })] {
+        let refused = put(principal).await.unwrap_err();
+        assert_eq!(refused.kind, "InvalidArgumentException");
+        assert!(refused.text.contains("is nobody in this cluster: only `AWS` is known"), "{refused:?}");
+    }
+    let other = put(json!({ "AWS": "arn:aws:iam::111111111111:root" })).await.unwrap_err();
+    assert!(other.text.contains("`arn:aws:iam::111111111111:root` is nobody in this cluster"), "{other:?}");
+    let told = signing.call("GetResourcePolicy", json!({ "ResourceARN": arn("principals") })).await.unwrap();
+    assert_eq!(told["Policy"], "{}", "nothing was put");
 }
 
 #[tokio::test]

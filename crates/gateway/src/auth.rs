@@ -4,21 +4,17 @@
 //! of it. Holds: with authentication on, nothing of a request but its head and its bytes' hash is
 //! acted on before the signature is known to be right.
 
-use std::sync::Arc;
-
 use ::http::header::HOST;
 use ::http::request::Parts;
 use axum::body::Bytes;
-use thalweg_catalog::{FanOutConsumer, Stream};
 use thalweg_kinesis::sign::{Authorization, BodyHash, Expected, RequestParts, missing_token};
-use thalweg_kinesis::token::{Listing, PageToken, ShardIteratorToken};
-use thalweg_kinesis::{ApiError, ErrorKind, Struct};
-use thalweg_types::{StreamId, UnixMillis};
+use thalweg_kinesis::{ApiError, ErrorKind};
+use thalweg_types::UnixMillis;
 
 use crate::call::Call;
-use crate::policy::{Deed, Policy};
-use crate::resource::{self, Resource};
-use crate::{Auth, Gateway, present, target};
+use crate::policy::{self, Deed, Policy, Verdict};
+use crate::subject::Subject;
+use crate::{Auth, Gateway};
 
 /// What a request's signature says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,61 +70,36 @@ fn headers(parts: &Parts) -> Vec<(&str, &[u8])> {
     headers
 }
 
-/// Refuses what the policy of the stream or consumer that is named denies the caller.
-pub(crate) fn authorize(gateway: &Gateway, call: &Call, input: &Struct) -> Result<(), ApiError> {
+/// Refuses what a policy of the stream or consumer that is named denies the caller and, if the caller's
+/// key is restricted, what neither the key nor such a policy allows.
+pub(crate) fn authorize(gateway: &Gateway, call: &Call, subject: &Subject) -> Result<(), ApiError> {
     let Some(access_key) = call.principal.as_deref() else { return Ok(()) };
-    for (resource, policy) in policies(gateway, call, input) {
-        let deed = Deed { account: &call.account, access_key, operation: call.operation.name(), resource: &resource };
+    let (stream, consumer) = (subject.stream_arn.as_deref(), subject.consumer_arn.as_deref());
+    let of_consumer = subject.consumer.as_ref().and_then(|consumer| consumer.policy.as_deref());
+    let of_stream = subject.stream.as_ref().and_then(|stream| stream.settings.policy.as_deref());
+    let mut allowed = gateway.catalog().access_key(access_key).is_some_and(|key| policy::key_allows(key, call));
+    for (text, resources) in [(of_consumer, [consumer, None]), (of_stream, [stream, consumer])] {
+        let Some(text) = text else { continue };
+        let deed = Deed { account: &call.account, access_key, operation: call.operation.name(), resources };
         // A policy that cannot be read was never put through this front: it denies everything.
-        if Policy::parse(&policy).map_or(true, |policy| policy.denies(deed)) {
-            return Err(denied(deed));
+        match Policy::parse(text).map_or(Verdict::Denied, |policy| policy.judge(deed)) {
+            Verdict::Denied => return Err(denied(call, access_key, resources[0], DENIED_BY_POLICY)),
+            Verdict::Allowed => allowed = true,
+            Verdict::Silent => {}
         }
     }
-    Ok(())
+    let because = format!("because no identity-based policy allows the kinesis:{} action", call.operation.name());
+    if allowed { Ok(()) } else { Err(denied(call, access_key, consumer.or(stream), &because)) }
 }
 
-/// The policies of what a request names, each with the ARN of what it belongs to.
-fn policies(gateway: &Gateway, call: &Call, input: &Struct) -> Vec<(String, String)> {
-    let Some((stream, consumer)) = named(gateway, call, input) else { return Vec::new() };
-    let of_consumer = consumer.and_then(|consumer| {
-        Some((present::consumer_arn(call, &stream, &consumer).to_string(), consumer.policy.clone()?))
-    });
-    let of_stream =
-        stream.settings.policy.clone().map(|policy| (present::stream_arn(call, &stream).to_string(), policy));
-    of_consumer.into_iter().chain(of_stream).collect()
-}
+const DENIED_BY_POLICY: &str = "with an explicit deny in a resource-based policy";
 
-/// What a request names, if that exists; that it does not is for its handler to say.
-fn named(gateway: &Gateway, call: &Call, input: &Struct) -> Option<(Arc<Stream>, Option<FanOutConsumer>)> {
-    if input.get("ResourceARN").is_some() {
-        return Resource::of(gateway, call, input).ok().map(|named| (named.stream, named.consumer));
-    }
-    if let Some(arn) = input.text("ConsumerARN") {
-        let (stream, consumer) = resource::consumer(gateway, call, &arn.parse().ok()?).ok()?;
-        return Some((stream, Some(consumer)));
-    }
-    if let Some(text) = input.text("ShardIterator") {
-        let token = ShardIteratorToken::open(&gateway.token_key().ok()?, text).ok()?;
-        return with_id(gateway, token.stream).map(|stream| (stream, None));
-    }
-    if let Some(text) = input.text("NextToken").filter(|_| call.operation.name() == "ListShards") {
-        let token = PageToken::open(&gateway.token_key().ok()?, Listing::Shards, text).ok()?;
-        return with_id(gateway, token.stream?).map(|stream| (stream, None));
-    }
-    let stream = target::stream(gateway, call, input).ok()?;
-    let consumer = input.text("ConsumerName").and_then(|name| stream.consumers.get(name)).cloned();
-    Some((stream, consumer))
-}
-
-fn with_id(gateway: &Gateway, id: StreamId) -> Option<Arc<Stream>> {
-    gateway.catalog().streams().find(|stream| stream.id == id).cloned()
-}
-
-fn denied(deed: Deed<'_>) -> ApiError {
-    let Deed { account, access_key, operation, resource } = deed;
+fn denied(call: &Call, access_key: &str, resource: Option<&str>, because: &str) -> ApiError {
+    let (account, operation) = (&call.account, call.operation.name());
     let text = format!(
         "User: arn:aws:iam::{account}:user/{access_key} is not authorized to perform: kinesis:{operation} on resource: \
-         {resource} with an explicit deny in a resource-based policy"
+         {} {because}",
+        resource.unwrap_or("*")
     );
     ApiError::new(ErrorKind::AccessDenied, text)
 }
@@ -136,8 +107,11 @@ fn denied(deed: Deed<'_>) -> ApiError {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use thalweg_kinesis::Struct;
+    use thalweg_kinesis::token::{Listing, PageToken, ShardIteratorToken};
 
     use super::*;
+    use crate::subject::Names;
     use crate::testing;
 
     const DENY: &str = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"kinesis:*",
@@ -146,7 +120,9 @@ mod tests {
     const CONSUMER: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/orders/consumer/reader:9";
 
     fn is_denied(gateway: &Gateway, operation: &str, region: &str, input: &Struct) -> bool {
-        match authorize(gateway, &testing::call(operation, region), input) {
+        let call = testing::call(operation, region);
+        let subject = Names::of(gateway, &call, input).in_catalog(&call, &gateway.catalog());
+        match authorize(gateway, &call, &subject) {
             Ok(()) => false,
             Err(error) => error.kind == ErrorKind::AccessDenied,
         }
@@ -193,5 +169,58 @@ mod tests {
         assert!(is_denied(&gateway, "DeregisterStreamConsumer", "us-east-1", &by_arn));
         let of_other = Struct::new().with("StreamARN", STREAM).with("ConsumerName", "other");
         assert!(!is_denied(&gateway, "RegisterStreamConsumer", "us-east-1", &of_other));
+    }
+
+    fn refused(gateway: &Gateway, operation: &str, input: &Struct) -> Option<String> {
+        let call = Call { principal: Some("bound".to_owned()), ..testing::call(operation, "us-east-1") };
+        let subject = Names::of(gateway, &call, input).in_catalog(&call, &gateway.catalog());
+        authorize(gateway, &call, &subject).err().and_then(|error| error.message)
+    }
+
+    #[tokio::test]
+    async fn a_restricted_key_may_only_what_it_or_a_policy_allows() {
+        let (named, nothing) = (Struct::new().with("StreamName", "orders"), Struct::new());
+        let silent = testing::gateway(testing::catalog(None, None, json!("unlimited")), Auth::Required);
+        assert_eq!(refused(&silent, "ListStreams", &nothing), None, "its own pattern says so");
+        assert_eq!(refused(&silent, "ListShards", &named), None);
+        let said = |operation: &str, resource: &str| {
+            let (user, action) = ("arn:aws:iam::000000000000:user/bound", format!("kinesis:{operation}"));
+            Some(format!(
+                "User: {user} is not authorized to perform: {action} on resource: {resource} because no \
+                 identity-based policy allows the {action} action"
+            ))
+        };
+        assert_eq!(refused(&silent, "GetShardIterator", &named), said("GetShardIterator", STREAM));
+        assert_eq!(refused(&silent, "DescribeLimits", &nothing), said("DescribeLimits", "*"));
+        let unknown = Struct::new().with("StreamName", "unknown");
+        let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/unknown";
+        for operation in ["CreateStream", "DescribeStream"] {
+            assert_eq!(refused(&silent, operation, &unknown), said(operation, arn), "whether it is there or not");
+        }
+        for unreadable in [Struct::new().with("ShardIterator", "x"), Struct::new().with("StreamARN", "x")] {
+            assert!(refused(&silent, "GetRecords", &unreadable).is_some());
+        }
+
+        let allow = |action: &str| {
+            format!(
+                r#"{{"Statement":{{"Effect":"Allow","Principal":{{"AWS":
+                "arn:aws:iam::000000000000:user/bound"}},"Action":"kinesis:{action}"}}}}"#
+            )
+        };
+        let reads = allow("Get*");
+        let reader = testing::gateway(testing::catalog(Some(&reads), None, json!("unlimited")), Auth::Required);
+        assert_eq!(refused(&reader, "GetShardIterator", &named), None);
+        assert!(refused(&reader, "PutRecord", &named).is_some());
+        let subscribes = allow("SubscribeToShard");
+        let consumer = Struct::new().with("ConsumerARN", CONSUMER);
+        for (of_stream, of_consumer) in [(Some(&*subscribes), None), (None, Some(&*subscribes))] {
+            let catalog = testing::catalog(of_stream, of_consumer, json!("unlimited"));
+            let gateway = testing::gateway(catalog, Auth::Required);
+            assert_eq!(refused(&gateway, "SubscribeToShard", &consumer), None, "either's policy may allow it");
+        }
+        let catalog = testing::catalog(Some(DENY), Some(&subscribes), json!("unlimited"));
+        let denied = testing::gateway(catalog, Auth::Required);
+        assert!(refused(&denied, "SubscribeToShard", &consumer).is_some(), "a deny outweighs it");
+        assert!(refused(&denied, "ListShards", &named).is_some(), "and what the key itself allows");
     }
 }

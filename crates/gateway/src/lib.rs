@@ -20,6 +20,7 @@ mod auth;
 mod call;
 mod config;
 mod failure;
+mod freshness;
 mod gateway;
 mod http;
 mod identity;
@@ -33,6 +34,7 @@ mod put;
 mod read;
 mod resource;
 mod settings;
+mod subject;
 mod subscription;
 mod target;
 #[cfg(test)]

@@ -1,13 +1,18 @@
 //! Resource policies: who may do what with a stream or a consumer.
 //!
-//! Access keys of this cluster belong to its one account and may do everything that no policy
-//! denies them; an Allow therefore adds nothing, and what a policy is for here is Deny. Holds: a
-//! policy that could be misunderstood (an element we do not judge) is refused when it is put, never
+//! Access keys of this cluster belong to its one account. A key may do everything that no policy denies
+//! it, so that an Allow adds nothing for it; a *restricted* key may do what a policy allows, and what it
+//! was itself allowed when it was made. Deny always wins. Holds: a policy that could be misunderstood
+//! (an element that is not judged, a principal that is nobody here) is refused when it is put, never
 //! ignored later.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
+use thalweg_catalog::AccessKey;
+
+use crate::call::Call;
 
 /// A policy that was understood.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,11 +50,12 @@ enum Effect {
 #[serde(untagged)]
 enum Principal {
     Anyone(String),
-    Named {
-        #[serde(rename = "AWS")]
-        aws: OneOrMany<String>,
-    },
+    /// By kind; of the kinds only `AWS` is anybody here.
+    Named(BTreeMap<String, OneOrMany<String>>),
 }
+
+/// The one kind of principals that are judged.
+const AWS: &str = "AWS";
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
@@ -91,8 +97,26 @@ pub(crate) struct Deed<'a> {
     pub(crate) access_key: &'a str,
     /// The operation's name.
     pub(crate) operation: &'a str,
-    /// The ARN of what it is done with.
-    pub(crate) resource: &'a str,
+    /// The ARNs of what it is done with: a stream, a consumer, or a stream's consumer.
+    pub(crate) resources: [Option<&'a str>; 2],
+}
+
+/// What a policy says of a deed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may not be done, whatever else allows it.
+    Denied,
+    /// It may be done unless something else denies it.
+    Allowed,
+    /// Nothing.
+    Silent,
+}
+
+/// Whether a key may do this without any policy's word.
+pub(crate) fn key_allows(key: &AccessKey, call: &Call) -> bool {
+    let action = call.operation.name().to_ascii_lowercase();
+    let fits = |pattern: &String| matches(&pattern.to_ascii_lowercase(), &action);
+    key.allowed.as_ref().is_none_or(|patterns| patterns.iter().any(fits))
 }
 
 impl Policy {
@@ -105,9 +129,56 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Whether it forbids the deed, whatever else allows it.
-    pub(crate) fn denies(&self, deed: Deed<'_>) -> bool {
-        self.statement.iter().any(|statement| statement.effect == Effect::Deny && statement.is_about(deed))
+    /// As [`Policy::parse`], of one that is to be put: it must not name principals that are nobody in
+    /// this account, since it would bind nobody where somebody was meant.
+    pub(crate) fn parse_new(text: &str, account: &str) -> Result<Policy, BadPolicy> {
+        let policy = Policy::parse(text)?;
+        for statement in policy.statement.iter() {
+            statement.principal.check(account)?;
+        }
+        Ok(policy)
+    }
+
+    /// What it says of the deed.
+    pub(crate) fn judge(&self, deed: Deed<'_>) -> Verdict {
+        let says =
+            |effect| self.statement.iter().any(|statement| statement.effect == effect && statement.is_about(deed));
+        match (says(Effect::Deny), says(Effect::Allow)) {
+            (true, _) => Verdict::Denied,
+            (false, true) => Verdict::Allowed,
+            (false, false) => Verdict::Silent,
+        }
+    }
+}
+
+impl Principal {
+    fn check(&self, account: &str) -> Result<(), BadPolicy> {
+        let Principal::Named(kinds) = self else { return Ok(()) };
+        if let Some(kind) = kinds.keys().find(|kind| *kind != AWS) {
+            return Err(BadPolicy(format!("the Principal `{kind}` is nobody in this cluster: only `{AWS}` is known")));
+        }
+        let names = kinds.values().flat_map(OneOrMany::iter);
+        if names.clone().next().is_none() {
+            return Err(BadPolicy("the Principal names nobody".to_owned()));
+        }
+        let user = format!("arn:aws:iam::{account}:user/");
+        let is_user = |name: &String| name.strip_prefix(&user).is_some_and(|key| !key.is_empty());
+        match names.clone().find(|name| !is_account(name, account) && !is_user(name)) {
+            Some(other) => Err(BadPolicy(format!(
+                "the Principal `{other}` is nobody in this cluster: name `*`, `{account}`, `arn:aws:iam::{account}:root` \
+                 or `{user}KEY-ID`"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn includes(&self, deed: Deed<'_>) -> bool {
+        match self {
+            Principal::Anyone(_) => true,
+            Principal::Named(kinds) => {
+                kinds.get(AWS).is_some_and(|names| names.iter().any(|name| is_principal(name, deed)))
+            }
+        }
     }
 }
 
@@ -126,15 +197,13 @@ impl Statement {
     }
 
     fn is_about(&self, deed: Deed<'_>) -> bool {
-        let caller = match &self.principal {
-            Principal::Anyone(_) => true,
-            Principal::Named { aws } => aws.iter().any(|name| is_principal(name, deed)),
-        };
         // Names of actions have no case.
         let action = format!("kinesis:{}", deed.operation).to_ascii_lowercase();
-        caller
+        let resources = || deed.resources.iter().flatten();
+        let fits = |pattern: &String| resources().any(|resource| is_resource(pattern, resource));
+        self.principal.includes(deed)
             && self.action.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
-            && self.resource.as_ref().is_none_or(|list| list.iter().any(|pattern| is_resource(pattern, deed.resource)))
+            && self.resource.as_ref().is_none_or(|list| list.iter().any(fits))
     }
 }
 
@@ -152,11 +221,11 @@ fn is_resource(pattern: &str, resource: &str) -> bool {
 
 /// Everyone, the whole account, or one key as a user of it.
 fn is_principal(name: &str, deed: Deed<'_>) -> bool {
-    let account = deed.account;
-    name == "*"
-        || name == account
-        || name == format!("arn:aws:iam::{account}:root")
-        || name == format!("arn:aws:iam::{account}:user/{}", deed.access_key)
+    is_account(name, deed.account) || name == format!("arn:aws:iam::{}:user/{}", deed.account, deed.access_key)
+}
+
+fn is_account(name: &str, account: &str) -> bool {
+    name == "*" || name == account || name == format!("arn:aws:iam::{account}:root")
 }
 
 /// Whether a text fits a pattern in which `*` stands for anything and `?` for one character. Takes
@@ -197,7 +266,7 @@ mod tests {
         account: "000000000000",
         access_key: "reader",
         operation: "PutRecord",
-        resource: "arn:aws:kinesis:us-east-1:000000000000:stream/orders",
+        resources: [Some("arn:aws:kinesis:us-east-1:000000000000:stream/orders"), None],
     };
 
     fn denied(principal: &str, action: &str, resource: &str) -> bool {
@@ -205,7 +274,11 @@ mod tests {
             r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Deny","Principal":{principal},
                 "Action":"{action}","Resource":"{resource}"}}}}"#
         );
-        Policy::parse(&text).unwrap().denies(DEED)
+        let policy = Policy::parse(&text).unwrap();
+        let allowing = Policy::parse(&text.replace("Deny", "Allow")).unwrap();
+        let (denies, allows) = (policy.judge(DEED) == Verdict::Denied, allowing.judge(DEED) == Verdict::Allowed);
+        assert_eq!(denies, allows, "both bind alike");
+        denies
     }
 
     #[test]
@@ -239,6 +312,44 @@ mod tests {
         assert!(Policy::parse(&with(r#","NotResource":"x""#)).is_err());
         assert!(Policy::parse("{}").is_err());
         assert!(Policy::parse("nonsense").is_err());
+    }
+
+    #[test]
+    fn a_deny_outweighs_every_allow() {
+        let statement = |effect: &str| format!(r#"{{"Effect":"{effect}","Principal":"*","Action":"kinesis:*"}}"#);
+        let judged = |statements: &[String]| {
+            Policy::parse(&format!(r#"{{"Statement":[{}]}}"#, statements.join(","))).unwrap().judge(DEED)
+        };
+        assert_eq!(judged(&[statement("Allow")]), Verdict::Allowed);
+        assert_eq!(judged(&[statement("Allow"), statement("Deny"), statement("Allow")]), Verdict::Denied);
+        assert_eq!(judged(&[]), Verdict::Silent);
+    }
+
+    #[test]
+    fn a_principal_that_is_nobody_here_is_refused() {
+        let put = |principal: &str| {
+            let text = format!(r#"{{"Statement":{{"Effect":"Deny","Principal":{principal},"Action":"kinesis:*"}}}}"#);
+            Policy::parse_new(&text, "000000000000").map(drop).map_err(|error| error.to_string())
+        };
+        let user = r#""arn:aws:iam::000000000000:user/k""#;
+        let root = r#""arn:aws:iam::000000000000:root""#;
+        for good in [r#""*""#, &format!(r#"{{"AWS":{user}}}"#), &format!(r#"{{"AWS":["000000000000",{root},"*"]}}"#)] {
+            assert_eq!(put(good), Ok(()), "{good}");
+        }
+        let bad = [
+            (r#"{"Service":"lambda.amazonaws.com"}"#, "`Service`"),
+            (r#"{"AWS":"*","Service":"lambda.amazonaws.com"}"#, "`Service`"),
+            (r#"{"AWS":"111111111111"}"#, "`111111111111`"),
+            (r#"{"AWS":"arn:aws:iam::000000000000:role/admin"}"#, "role/admin"),
+            (r#"{"AWS":"arn:aws:iam::000000000000:user/"}"#, "user/"),
+            (r#"{"AWS":[]}"#, "nobody"),
+            ("{}", "nobody"),
+            (r#""someone""#, "`someone`"),
+        ];
+        for (principal, named) in bad {
+            let said = put(principal).unwrap_err();
+            assert!(said.contains(named), "{principal}: {said}");
+        }
     }
 
     proptest! {

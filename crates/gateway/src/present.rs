@@ -4,7 +4,7 @@ use thalweg_catalog::{FanOutConsumer, Shard, Stream};
 use thalweg_client::ConsumedRecord;
 use thalweg_kinesis::arn::{ConsumerArn, StreamArn};
 use thalweg_kinesis::{Struct, Value};
-use thalweg_types::{HashRange, ShardId};
+use thalweg_types::{HashRange, ShardId, StreamName};
 
 use crate::call::Call;
 use crate::put::{NO_PARTITION_KEY, encryption_type};
@@ -12,11 +12,16 @@ use crate::settings;
 
 /// The ARN of a stream, in the region of the request.
 pub(crate) fn stream_arn(call: &Call, stream: &Stream) -> StreamArn {
+    arn_of(call, &stream.name)
+}
+
+/// The same by its name, whether there is such a stream or not.
+pub(crate) fn arn_of(call: &Call, name: &StreamName) -> StreamArn {
     StreamArn {
         partition: "aws".to_owned(),
         region: call.region.clone(),
         account: call.account.to_string(),
-        stream: stream.name.clone(),
+        stream: name.clone(),
     }
 }
 

@@ -23,10 +23,14 @@ impl Clock for Standing {
     }
 }
 
-/// A catalog with the stream `orders` (id 7, no shards) and its consumer `reader`, each with a policy.
+/// A catalog with the keys `someone`, who may everything, and `bound`, who may list things, and with the
+/// stream `orders` (id 7, no shards) and its consumer `reader`, each with a policy.
 pub(crate) fn catalog(of_stream: Option<&str>, of_consumer: Option<&str>, limits: Value) -> Catalog {
     let mut catalog = serde_json::to_value(Catalog::new()).unwrap();
     catalog["cluster"] = json!({ "id": "test", "token_secret": "secret", "formed_at": 1 });
+    for (id, allowed) in [("someone", json!(null)), ("bound", json!(["List*"]))] {
+        catalog["access_keys"][id] = json!({ "id": id, "secret": "s", "created_at": 1, "allowed": allowed });
+    }
     catalog["streams"]["orders"] = json!({
         "id": 7, "name": "orders", "status": "Active", "shards": {}, "next_shard": "shardId-000000000000", "retention_hours": 24,
         "replication": 1, "durability": "fsync", "record_bytes_max": 1_048_576, "created_at": 5_000,

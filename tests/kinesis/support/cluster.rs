@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use thalweg_catalog::Catalog;
 use thalweg_client::{Client, Options};
-use thalweg_server::{AuthMode, Config, Listeners, Node, SelfSigned, TlsFiles};
+use thalweg_server::{Auth, Config, Listeners, Node, SelfSigned, TlsFiles};
 use thalweg_types::{Clock, SystemClock, UnixMillis};
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ pub(crate) struct Shape {
     pub(crate) name: &'static str,
     pub(crate) nodes: u32,
     pub(crate) tls: bool,
-    pub(crate) auth: AuthMode,
+    pub(crate) auth: Auth,
 }
 
 /// A running cluster.
@@ -38,7 +38,7 @@ pub(crate) struct Cluster {
 /// Three nodes without authentication: what most tests share.
 pub(crate) fn main_cluster() -> &'static Cluster {
     static MAIN: LazyLock<Cluster> =
-        LazyLock::new(|| Cluster::start(Shape { name: "main", nodes: 3, tls: true, auth: AuthMode::Off }));
+        LazyLock::new(|| Cluster::start(Shape { name: "main", nodes: 3, tls: true, auth: Auth::Off }));
     &MAIN
 }
 

@@ -16,7 +16,8 @@ pub(crate) fn get(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answ
 
 pub(crate) async fn put(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Answer, ApiError> {
     let text = input.text("Policy").unwrap_or("");
-    Policy::parse(text).map_err(|error| ApiError::new(ErrorKind::InvalidArgument, error.to_string()))?;
+    Policy::parse_new(text, &call.account)
+        .map_err(|error| ApiError::new(ErrorKind::InvalidArgument, error.to_string()))?;
     change(gateway, call, Resource::of(gateway, call, input)?, Edit::Set(text.to_owned())).await
 }
 
