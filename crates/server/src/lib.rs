@@ -25,6 +25,7 @@ mod identity;
 mod metrics;
 mod neighbours;
 mod node;
+mod open;
 mod public;
 mod tls;
 mod wiring;

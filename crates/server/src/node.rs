@@ -118,7 +118,12 @@ pub struct Node {
     host: ShardHost,
     controller: ControllerHandle,
     checks: Checks,
+    /// Clients are told to go elsewhere.
     stop: watch::Sender<bool>,
+    /// Ends when they all have their answers.
+    public: JoinHandle<()>,
+    /// The other ports end.
+    end: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -177,7 +182,7 @@ impl Node {
         listeners: Listeners,
         front: Front,
     ) -> Node {
-        let stop = watch::Sender::new(false);
+        let (stop, end) = (watch::Sender::new(false), watch::Sender::new(false));
         let image = controller.image();
         let checks = Checks {
             node: id,
@@ -200,19 +205,19 @@ impl Node {
         let grpc = grpc::public_routes(&host, &controller, directory).await;
         let router = public::by_content_type(grpc.into_axum_router(), front.gateway.router(), front.neighbours);
         let peer = grpc::peer_routes(&controller, &groups);
+        let public = tokio::spawn(public::serve(listeners.public, router, front.tls, stop.subscribe()));
         let tasks = vec![
             tokio::spawn(wiring::follow_image(id, image, host.clone(), groups.clone())),
             tokio::spawn(wiring::report(host.observe(), reports)),
-            tokio::spawn(public::serve(listeners.public, router, front.tls, stop.subscribe())),
-            tokio::spawn(grpc::serve(listeners.peer, peer, stop.subscribe())),
+            tokio::spawn(grpc::serve(listeners.peer, peer, end.subscribe())),
             tokio::spawn(admin::serve(
                 listeners.admin,
                 checks.clone(),
                 metrics::registry(sources, front.gateway),
-                stop.subscribe(),
+                end.subscribe(),
             )),
         ];
-        Node { id, log, groups, host, controller, checks, stop, tasks }
+        Node { id, log, groups, host, controller, checks, stop, public, end, tasks }
     }
 
     /// This node's id.
@@ -278,7 +283,7 @@ impl Node {
         tokio::select! { reason = disk => reason, reason = raft => reason, reason = refused => reason }
     }
 
-    /// Ends the node in order: leaders handed over, calls ended, log closed.
+    /// Ends the node in order: leaders handed over, requests answered, calls ended, log closed.
     pub async fn shutdown(self) {
         self.hand_over_leaders().await;
         self.end(HandOver::Yes).await;
@@ -289,8 +294,11 @@ impl Node {
         self.end(HandOver::No).await;
     }
 
-    async fn end(self, controller: HandOver) {
+    async fn end(mut self, controller: HandOver) {
         self.stop.send_replace(true);
+        // What clients have asked needs all the rest of the node. It waits no longer than it says.
+        let _ = (&mut self.public).await.is_ok();
+        self.end.send_replace(true);
         self.save_state().await;
         match controller {
             HandOver::Yes => self.controller.shutdown().await,

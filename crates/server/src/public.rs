@@ -7,7 +7,8 @@
 //!                                                 └────► everything else ────────────────► Kinesis
 //! ```
 //! Holds: a connection that does not say at first what it speaks is closed after a bounded time;
-//! connections have a bound, and none delays another.
+//! connections have a bound, and none delays another. When the node stops in order, every request
+//! that has arrived gets its answer, for as long as [`ANSWERS_TIMEOUT`]: [`crate::open`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,10 +18,10 @@ use axum::Router;
 use axum::extract::Request;
 use http::header::CONTENT_TYPE;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
@@ -35,6 +36,7 @@ use crate::grpc::{
     STREAMS_MAX,
 };
 use crate::neighbours::Neighbours;
+use crate::open::OpenRequests;
 
 /// Connections at the same time.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -42,6 +44,8 @@ const CONNECTIONS_MAX: usize = 16_384;
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the head of an HTTP/1.1 request, once it has begun.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// When the node stops: for the answers to requests that have arrived.
+const ANSWERS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// After an accept that failed, when the process has no more descriptors for example.
@@ -94,14 +98,15 @@ fn is_grpc(request: &Request) -> bool {
     request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Serves until `stop` says so; then open requests get a moment to end.
+/// Serves until `stop` says so; returns when all that had arrived by then is answered. The rest of
+/// the node has to go on until then.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<TlsAcceptor>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let serving = Arc::new(Serving { router, tls, http: http() });
+    let serving = Arc::new(Serving { router, tls, http: http(), open: OpenRequests::default() });
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -117,8 +122,12 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    // Idle connections end at once, busy ones after their answers; what is left is cut.
-    let _ = tokio::time::timeout(GOODBYE, graceful.shutdown()).await;
+    // Idle connections end at once, busy ones after their answers. What has its answer and goes on
+    // all the same follows something: it is cut, and begins anew at another node.
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = serving.open.wait_quiet(GOODBYE, ANSWERS_TIMEOUT) => {}
+    }
     connections.abort_all();
 }
 
@@ -138,6 +147,7 @@ struct Serving {
     router: Router,
     tls: Option<TlsAcceptor>,
     http: auto::Builder<TokioExecutor>,
+    open: OpenRequests,
 }
 
 fn http() -> auto::Builder<TokioExecutor> {
@@ -175,11 +185,16 @@ impl Serving {
     }
 
     async fn http_on(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, caller: Caller, ending: Watcher) {
-        let marked = self.router.clone().map_request(move |mut request: http::Request<Incoming>| {
+        let (router, open) = (self.router.clone(), self.open.clone());
+        let service = service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(caller.clone());
-            request
+            let (router, waiting) = (router.clone(), open.begin());
+            async move {
+                let answer = router.oneshot(request).await;
+                drop(waiting);
+                answer
+            }
         });
-        let service = TowerToHyperService::new(marked);
         let (io, silent) = greeting::heard(io, GREETING_TIMEOUT);
         let connection = self.http.serve_connection(TokioIo::new(io), service).into_owned();
         tokio::select! {
@@ -207,7 +222,7 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let graceful = GracefulShutdown::new();
         let watcher = graceful.watcher();
-        let serving = Serving { router: Router::new(), tls: None, http: http() };
+        let serving = Serving { router: Router::new(), tls: None, http: http(), open: OpenRequests::default() };
         tokio::spawn(async move {
             let _graceful = graceful;
             serving.http_on(theirs, Caller::new(Ipv4Addr::LOCALHOST.into()), watcher).await;
