@@ -62,7 +62,7 @@ fix: ## format, and apply what clippy can fix by itself
 	$(CARGO) clippy --fix --allow-dirty --allow-staged --workspace --all-targets
 	$(CARGO) fmt --all
 
-bench: ## measure a three-node cluster on this machine (ARGS="produce --help")
+bench: ## measure a three-node cluster on this machine (ARGS="produce --help"; SDKs as load: --client rust, java)
 	$(CARGO) build $(LOCKED) --release -p thalweg
 	@.ci/bench $(CARGO_TARGET_DIR)/release/thalweg $(ARGS)
 

@@ -127,7 +127,8 @@ impl Program {
         command
     }
 
-    fn sources(&self) -> PathBuf {
+    /// Where its files lie.
+    pub fn sources(&self) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join(self.folder)
     }
 

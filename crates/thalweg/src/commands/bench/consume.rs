@@ -148,7 +148,7 @@ async fn through_kinesis(session: &Session, args: &ConsumeArgs) -> anyhow::Resul
     spinner.finish_and_clear();
     let mut report = Report::new("consume", session, &args.common);
     report.set("readers", args.readers);
-    args.api.tell(&mut report, "GetRecords");
+    args.api.tell(&mut report, "GetRecords", None);
     report.reading(front.read.records, front.read.bytes, front.elapsed);
     report.servers_reading(front.usage, front.read.bytes);
     if let (Some(with), Some(without)) = (front.cpu_seconds_per_gb(), native.cpu_seconds_per_gb()) {

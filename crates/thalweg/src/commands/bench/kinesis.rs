@@ -4,6 +4,7 @@
 //!   requests (encoded before the clock runs) ──► put ──► connection ══ HTTP ══► the front
 //!                                                get ──►     │
 //!                        answers decoded, every record's number counted ◄┘
+//!   program: an AWS SDK in place of put and connection
 //!   compare, native: the native API in turns with it, with the same batches at the same rate
 //! ```
 //! Holds: what the generator costs is never counted to the servers; an answer that is not a
@@ -13,8 +14,11 @@ mod compare;
 mod connection;
 mod get;
 mod native;
+mod program;
 mod put;
 mod requests;
+
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use thalweg_kinesis::Format;
@@ -25,6 +29,7 @@ use super::session::Session;
 use crate::exit::Failure;
 
 pub(super) use get::catch_up;
+use program::About;
 pub(super) use put::produce;
 
 /// Records in a request at most.
@@ -101,12 +106,21 @@ impl ApiArgs {
         self.compare.is_some()
     }
 
-    /// Says what was called and how.
-    pub(super) fn tell(&self, report: &mut Report, operation: &str) {
+    /// Says what was called and how; `client` is what made the requests, if not the built-in one.
+    pub(super) fn tell(&self, report: &mut Report, operation: &str, client: Option<&About>) {
+        let built_in = About {
+            sdk: "thalweg bench".to_owned(),
+            content_type: self.format().content_type().to_owned(),
+            http: "HTTP/1.1".to_owned(),
+        };
+        let About { sdk, content_type, http } = client.unwrap_or(&built_in);
         report.set("api", "kinesis");
         report.set("operation", operation);
-        report.set("format", self.format().content_type());
-        report.fact("through", format!("{operation}, {}", self.format().content_type()));
+        report.set("format", &**content_type);
+        report.set("client", &**sdk);
+        report.set("http", &**http);
+        report.fact("through", format!("{operation}, {content_type} over {http}"));
+        report.fact("client", sdk);
     }
 
     /// How often the front is measured.
@@ -122,6 +136,11 @@ pub(super) struct PutArgs {
     #[arg(long, value_name = "N", default_value_t = BATCH_RECORDS_MAX, help_heading = "Kinesis API")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(BATCH_RECORDS_MAX)))]
     batch_records: u32,
+    /// A program that makes the requests with an SDK, in place of the built-in client; the SDK
+    /// then decides how bodies are written. tests/clients/load has some, and says how they are told
+    /// what to do; `make bench` takes `rust` and `java` for those
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "format", help_heading = "Kinesis API")]
+    client: Option<PathBuf>,
 }
 
 /// Where requests go, and how they are written and signed.

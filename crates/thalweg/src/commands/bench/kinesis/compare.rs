@@ -34,11 +34,25 @@ impl Phase {
         let before = session.servers.usage();
         let meter = Arc::new(Meter::new(common.warm_up, common.duration));
         load(meter.clone()).await;
+        Phase::settle(session, common, before, meter.snapshot()).await
+    }
+
+    /// As [`Phase::measure`], of a load that counts by itself, batches too.
+    pub(super) async fn counted(
+        session: &Session,
+        common: &Common,
+        load: impl Future<Output = anyhow::Result<(Counts, u64)>>,
+    ) -> anyhow::Result<Phase> {
+        let before = session.servers.usage();
+        let (counts, batches) = load.await?;
+        Ok(Phase { batches, ..Phase::settle(session, common, before, counts).await })
+    }
+
+    async fn settle(session: &Session, common: &Common, before: Option<Usage>, counts: Counts) -> Phase {
         sleep(common.settle).await;
         let usage = session.servers.usage().zip(before).map(|(after, before)| after.since(before));
-        let counts = meter.snapshot();
         let total_records = counts.total_bytes / u64::from(common.record_size);
-        Phase { counts, usage, duration: meter.duration(), total_records, batches: 0 }
+        Phase { counts, usage, duration: common.duration, total_records, batches: 0 }
     }
 
     /// Notes how many batches the records came to lie in.

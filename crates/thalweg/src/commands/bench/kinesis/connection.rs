@@ -22,7 +22,7 @@ use super::Target;
 /// For one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Any region is served.
-const REGION: &str = "us-east-1";
+pub(super) const REGION: &str = "us-east-1";
 
 /// A request that is encoded and hashed; only its time and signature are missing.
 #[derive(Clone)]

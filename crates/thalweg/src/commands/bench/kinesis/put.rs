@@ -14,6 +14,7 @@ use super::Target;
 use super::compare::{self, Phase, Sides};
 use super::connection::{Connection, RequestError};
 use super::native::Native;
+use super::program::{About, Program};
 use super::requests::Requests;
 use crate::commands::bench::load::{Batches, Payloads};
 use crate::commands::bench::meter::Meter;
@@ -21,6 +22,8 @@ use crate::commands::bench::pace;
 use crate::commands::bench::produce::{ProduceArgs, said};
 use crate::commands::bench::report::Report;
 use crate::commands::bench::session::Session;
+use crate::exit::Failure;
+use crate::human::Rate;
 use crate::progress;
 
 /// A request that may be made again is, after this and for so long.
@@ -30,18 +33,13 @@ const RETRY_FOR: Duration = Duration::from_secs(30);
 /// Measures the front, in turns with the native API where that is asked for.
 pub(crate) async fn produce(session: &Session, args: &ProduceArgs) -> anyhow::Result<Report> {
     let mut random = StdRng::from_os_rng();
-    let record_bytes = args.common.record_size as usize;
-    let payloads = Payloads::new(record_bytes, &mut random);
+    let payloads = Payloads::new(args.common.record_size as usize, &mut random);
     let target = Arc::new(Target::of(session, &args.api).await?);
-    let records = args.put.batch_records as usize;
-    let requests = Requests::encode(&target, session.name(), &payloads, (records, record_bytes), &mut random);
-    let requests = Arc::new(requests);
+    let mut load = Load::prepare(session, args, &target, &payloads, &mut random).await?;
     let spinner = progress::spinner(format!("writing to `{}`", session.name()));
     let mut sides = Sides::default();
     for _ in 0..args.api.turns() {
-        let begun = Arc::new(AtomicU64::new(0));
-        let callers = |meter| all_callers(&target, &requests, args, meter, &begun);
-        let front = Phase::measure(session, &args.common, callers).await.with_batches(&begun);
+        let front = load.measure(session, args, &target).await?;
         if args.api.compares() {
             let batches = Batches::pack(&session.image, &payloads, front.records_per_batch(), &mut random);
             let native = Native::like(session, args, &front, batches);
@@ -51,13 +49,56 @@ pub(crate) async fn produce(session: &Session, args: &ProduceArgs) -> anyhow::Re
         sides.front(front);
     }
     spinner.finish_and_clear();
-    Ok(report(session, args, &sides))
+    Ok(report(session, args, &sides, load.about()))
 }
 
-fn report(session: &Session, args: &ProduceArgs, sides: &Sides) -> Report {
+/// What makes the requests.
+enum Load {
+    BuiltIn(Arc<Requests>),
+    Program(Box<Program>),
+}
+
+impl Load {
+    async fn prepare(
+        session: &Session,
+        args: &ProduceArgs,
+        target: &Target,
+        payloads: &Payloads,
+        random: &mut StdRng,
+    ) -> anyhow::Result<Load> {
+        if let Some(path) = &args.put.client {
+            if !matches!(args.rate, Rate::Max) {
+                return Err(Failure::usage("--client puts as fast as it can; leave out --rate").into());
+            }
+            return Ok(Load::Program(Box::new(Program::start(path, session, target, args).await?)));
+        }
+        let size = (args.put.batch_records as usize, args.common.record_size as usize);
+        Ok(Load::BuiltIn(Arc::new(Requests::encode(target, session.name(), payloads, size, random))))
+    }
+
+    async fn measure(&mut self, session: &Session, args: &ProduceArgs, target: &Arc<Target>) -> anyhow::Result<Phase> {
+        match self {
+            Load::BuiltIn(requests) => {
+                let begun = Arc::new(AtomicU64::new(0));
+                let callers = |meter| all_callers(target, requests, args, meter, &begun);
+                Ok(Phase::measure(session, &args.common, callers).await.with_batches(&begun))
+            }
+            Load::Program(program) => Phase::counted(session, &args.common, program.measure()).await,
+        }
+    }
+
+    fn about(&self) -> Option<&About> {
+        match self {
+            Load::BuiltIn(_) => None,
+            Load::Program(program) => Some(&program.about),
+        }
+    }
+}
+
+fn report(session: &Session, args: &ProduceArgs, sides: &Sides, client: Option<&About>) -> Report {
     let operation = if args.put.batch_records == 1 { "PutRecord" } else { "PutRecords" };
     let mut report = Report::new("produce", session, &args.common);
-    args.api.tell(&mut report, operation);
+    args.api.tell(&mut report, operation, client);
     report.set("records_per_call", args.put.batch_records);
     report.set("callers", args.concurrency);
     report.set("rate", said(args.rate));
