@@ -7,8 +7,9 @@ use std::time::Duration;
 use rand::distr::Alphanumeric;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use thalweg_client::{Client, CreateStream, Position, ReadOptions, Record, ShardId, StreamName};
+use thalweg_client::{Client, CreateStream, NodeId, Position, ReadOptions, Record, ShardId, StreamName};
 use thalweg_test_cluster::{CLOCK_AHEAD_HOURS, ClusterOptions, TestCluster, eventually};
+use thalweg_types::{Clock, SystemClock};
 
 const SHARD: ShardId = ShardId(0);
 /// Sweeps come every second in these tests.
@@ -74,6 +75,36 @@ async fn lowering_hides_at_once_raising_never_resurrects_and_time_takes_the_rest
     becomes_readable(&client, &stream, &[]).await;
     put(&client, &stream, "third day").await;
     becomes_readable(&client, &stream, &["third day"]).await;
+}
+
+/// Several sweeps come in this time; that none of them takes something cannot be waited for.
+const SEVERAL_SWEEPS: Duration = Duration::from_secs(4);
+const TEN_YEARS_IN_HOURS: u64 = 87_600;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_starts_years_ahead_neither_trims_nor_stamps_by_its_own_clock() {
+    let mut cluster = start().await;
+    let stream: StreamName = "orders".parse().unwrap();
+    cluster.create_stream(&stream, 1).await.unwrap();
+    let client = cluster.client();
+    put(&client, &stream, "first").await;
+    let ahead = NodeId(2);
+    let node = cluster.node(ahead);
+    assert!(node.stop().await.unwrap().success(), "{}", node.log_end());
+    node.set(CLOCK_AHEAD_HOURS, &TEN_YEARS_IN_HOURS.to_string());
+    node.start().unwrap();
+    node.wait_ready().await.unwrap();
+    let leads = async || {
+        let _ = client.cluster().transfer_leader(&stream, SHARD, ahead).await;
+        (cluster.leader_of(&client, &stream, SHARD).await.ok()? == ahead).then_some(())
+    };
+    eventually("the node with the wrong clock leads", SWEEP_TIMEOUT, leads).await.unwrap();
+    put(&client, &stream, "second").await;
+    tokio::time::sleep(SEVERAL_SWEEPS).await;
+    assert_eq!(readable(&client, &stream).await, ["first", "second"]);
+    let page = client.read_page(&stream, SHARD, Position::TrimHorizon, ReadOptions::default()).await.unwrap();
+    let hour_ahead = SystemClock.now().0 + 3_600_000;
+    assert!(page.records.iter().all(|record| record.arrived.0 < hour_ahead), "{:?}", page.records);
 }
 
 /// Bytes of all files in a directory.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{SnapshotPolicy, StepDownPolicy};
+use thalweg_types::Clock;
 
 /// How this node takes part in Raft.
 #[derive(Clone, Debug)]
@@ -19,6 +20,18 @@ pub struct Options {
     /// The node's log lost acknowledged bytes: a group that has nothing here may have had
     /// something, and starts fenced. Default false.
     pub distrust_empty: bool,
+    /// The time that other nodes are told when they ask whether this one is there.
+    pub clock: ToldClock,
+}
+
+/// A node's wall clock, if it tells others the time. Default: it does not.
+#[derive(Clone, Default)]
+pub struct ToldClock(pub Option<Arc<dyn Clock>>);
+
+impl std::fmt::Debug for ToldClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "a clock" } else { "none" })
+    }
 }
 
 impl Default for Options {
@@ -29,6 +42,7 @@ impl Default for Options {
             append_window: 8,
             peer_bytes_max: 64 * 1024 * 1024,
             distrust_empty: false,
+            clock: ToldClock::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_storage::{Health, NodeLog};
-use thalweg_types::{GroupId, NodeId};
+use thalweg_types::{GroupId, NodeId, UnixMillis};
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
@@ -188,6 +188,16 @@ impl Groups {
     /// Nodes that answer, without this one.
     pub fn peers_up(&self) -> watch::Receiver<BTreeSet<NodeId>> {
         self.0.peers.up()
+    }
+
+    /// What the time is by the clocks of other nodes that are up and tell it.
+    pub fn peer_times(&self) -> Vec<UnixMillis> {
+        self.0.peers.times()
+    }
+
+    /// The time that this node tells others.
+    pub(crate) fn now(&self) -> Option<UnixMillis> {
+        self.0.options.clock.0.as_ref().map(|clock| clock.now())
     }
 
     /// A channel to a node's peer port, for other services there.

@@ -17,6 +17,7 @@
 //! until a leader of a later term has given it everything that was committed. An entry whose bytes
 //! are damaged is fetched back from another node before anything else happens to it.
 
+mod agreed_clock;
 mod applier;
 mod codec;
 mod company;
@@ -39,7 +40,8 @@ mod standing;
 mod status;
 mod transport;
 
-pub use config::{Options, Timing};
+pub use agreed_clock::{AgreedClock, TOLERANCE as CLOCK_TOLERANCE};
+pub use config::{Options, Timing, ToldClock};
 pub use group::Group;
 pub use groups::{GroupOptions, Groups, OpenError};
 pub use machine::{RestoreError, StateMachine};

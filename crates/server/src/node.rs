@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thalweg_controller::{Advertised, Controller, ControllerHandle, Image, Membership, Parts, Reports};
 use thalweg_gateway::Gateway;
-use thalweg_raft::{Groups, TcpConnector};
+use thalweg_raft::{AgreedClock, Groups, TcpConnector, ToldClock};
 use thalweg_shard::ShardHost;
 use thalweg_storage::{Driver, Health, NodeLog, RocksStore};
 use thalweg_types::{Clock, Incarnation, NodeId, SystemClock};
@@ -145,8 +145,12 @@ impl Node {
         let identity =
             IdentityFile::open(disk.clone(), &config.data_dir, id, incarnation).map_err(StartError::Identity)?;
         let (log, damaged) = open_log(&config, disk, &identity).await?;
-        let raft_options = thalweg_raft::Options { distrust_empty: damaged, ..thalweg_raft::Options::default() };
+        let told = ToldClock(Some(clock.clone()));
+        let raft_options =
+            thalweg_raft::Options { distrust_empty: damaged, clock: told, ..thalweg_raft::Options::default() };
         let groups = Groups::start(id, raft_options, log.clone(), Arc::new(TcpConnector::default()));
+        // No part of this node goes by its own clock where that is far off.
+        let clock: Arc<dyn Clock> = Arc::new(AgreedClock::new(clock, groups.clone()));
         let shard_options = thalweg_shard::Options {
             retention_interval: config.retention_interval,
             rate_interval: config.rate_interval(),

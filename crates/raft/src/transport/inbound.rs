@@ -81,7 +81,7 @@ impl Stream for Inbound {
 /// Up to the first wait this does nothing but hand an append to its group's core.
 async fn answer(groups: Groups, from: NodeId, request: Request) -> Reply {
     match request {
-        Request::Ping => Reply::Yes,
+        Request::Ping => groups.now().map_or(Reply::Yes, Reply::Time),
         Request::Fetch(group, index, term) => repair::answer(groups.node_log(), group, index, term).await,
         Request::Append(group, append) => match groups.get(group) {
             Some(group) => group.inner().answer_append(append).await,

@@ -10,7 +10,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::raft::{AppendEntriesRequest, VoteRequest, VoteResponse};
 use thalweg_storage::LogEntry;
-use thalweg_types::{GroupId, crc32c};
+use thalweg_types::{GroupId, UnixMillis, crc32c};
 
 use super::Frame;
 use crate::codec::{self, LogId, Malformed, StoredMembers, TypeConfig, Vote};
@@ -58,6 +58,8 @@ pub(crate) enum Reply {
     Snapshot(Vote),
     /// To a ping, transfer or hibernation: done, or willing.
     Yes,
+    /// To a ping: here, and this is the time. Whoever does not know this one reads it as yes.
+    Time(UnixMillis),
     /// Not done, not willing, or not there.
     No,
     /// To a fetch.
@@ -272,6 +274,10 @@ impl Reply {
                 codec::put_vote(&mut to, vote);
             }
             Reply::Yes => to.put_u8(YES),
+            Reply::Time(now) => {
+                to.put_u8(YES);
+                to.put_u64_le(now.0);
+            }
             Reply::No => to.put_u8(NO),
             Reply::Entry(entry) => {
                 to.put_u8(ENTRY);
@@ -306,7 +312,8 @@ impl Reply {
                 Reply::Vote(VoteResponse::new(vote, last, granted))
             }
             INSTALLED => Reply::Snapshot(codec::get_vote(&mut from)?),
-            YES => Reply::Yes,
+            YES if from.is_empty() => Reply::Yes,
+            YES => Reply::Time(UnixMillis(codec::get_u64(&mut from, "time")?)),
             NO => Reply::No,
             ENTRY => Reply::Entry(get_entry(from)?),
             REFUSED => Reply::Refused(String::from_utf8_lossy(&from).into_owned()),
@@ -372,6 +379,16 @@ mod tests {
                 changed[at] ^= 1 << bit;
                 prop_assert!(Reply::decode(changed.into()).is_err());
             }
+        }
+
+        #[test]
+        fn a_time_reads_back_and_is_a_yes_to_whoever_does_not_know_it(number: u64, now: u64) {
+            let frame = Reply::Time(UnixMillis(now)).encode(number).into_bytes();
+            let Ok((read, Reply::Time(time))) = Reply::decode(frame.clone()) else { panic!("not a time") };
+            prop_assert_eq!((read, time), (number, UnixMillis(now)));
+            let yes = Reply::Yes.encode(number).into_bytes();
+            prop_assert!(frame.starts_with(&yes));
+            prop_assert!(matches!(Reply::decode(yes), Ok((_, Reply::Yes))));
         }
 
         #[test]

@@ -8,9 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use thalweg_types::NodeId;
+use thalweg_types::{NodeId, UnixMillis};
 use tokio::sync::{broadcast, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tonic::transport::Channel;
 
 use super::link::LinkEvent;
@@ -63,6 +64,8 @@ pub(crate) struct Peers {
     moved: RwLock<HashMap<NodeId, String>>,
     up: watch::Sender<BTreeSet<NodeId>>,
     events: broadcast::Sender<PeerEvent>,
+    /// What peers last said the time is, and when that was heard.
+    times: RwLock<HashMap<NodeId, (UnixMillis, Instant)>>,
 }
 
 impl Peers {
@@ -75,6 +78,7 @@ impl Peers {
             moved: RwLock::default(),
             up: watch::Sender::new(BTreeSet::new()),
             events: broadcast::Sender::new(EVENTS_MAX),
+            times: RwLock::default(),
         })
     }
 
@@ -99,6 +103,13 @@ impl Peers {
 
     pub(crate) fn is_up(&self, node: NodeId) -> bool {
         self.up.borrow().contains(&node)
+    }
+
+    /// What the time is by the clocks of those peers that are up and tell it.
+    pub(crate) fn times(&self) -> Vec<UnixMillis> {
+        let (up, times) = (self.up.borrow(), self.times.read());
+        let now = |(time, heard): &(UnixMillis, Instant)| UnixMillis(time.0 + heard.elapsed().as_millis() as u64);
+        times.iter().filter(|(node, _)| up.contains(node)).map(|(_, told)| now(told)).collect()
     }
 
     /// A channel for other services of that node.
@@ -162,7 +173,12 @@ impl Peers {
         while connected.wait_for(|connected| *connected).await.is_ok() {
             let answer = async { control.call(Request::Ping).await?.await.ok() };
             match tokio::time::timeout(timing.ping_timeout, answer).await {
-                Ok(Some(_)) => self.mark_up(node),
+                Ok(Some(reply)) => {
+                    if let Reply::Time(time) = reply {
+                        self.times.write().insert(node, (time, Instant::now()));
+                    }
+                    self.mark_up(node);
+                }
                 _ => {
                     self.mark_down(node);
                     self.follow(node);
