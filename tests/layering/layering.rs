@@ -102,6 +102,14 @@ fn nothing_shipped_may_name_the_test_cluster() {
     assert_eq!(rules::forbidden_edges(&[member, crates_member("test-cluster", vec![])]).len(), 1);
 }
 
+#[test]
+fn only_what_is_not_shipped_may_name_what_lies_in_chaos() {
+    let checker = || Member { home: Home::Tests, ..crates_member("checker", vec![]) };
+    let names_it = |name| crates_member(name, vec![named("thalweg-checker", Kind::Shipped)]);
+    assert_eq!(rules::forbidden_edges(&[names_it("test-cluster"), checker()]), Vec::<String>::new());
+    assert_eq!(rules::forbidden_edges(&[names_it("thalweg"), checker()]).len(), 1);
+}
+
 fn crates_member(name: &str, dependencies: Vec<Dependency>) -> Member {
     Member { name: name.to_owned(), home: Home::Crates, dir: workspace::root(), dependencies }
 }

@@ -1,7 +1,7 @@
 //! An acknowledged record is on the disks of a majority, and there after anything that ends
 //! processes.
 
-use thalweg_client::{CreateStream, Durability, Record, StartPosition, StreamName};
+use thalweg_client::{CreateStream, Durability, Record, StreamName};
 use thalweg_test_cluster::{
     ClusterOptions, Load, LoadOptions, Strace, Tail, TestCluster, history, read_all, short_or_soak,
 };
@@ -17,7 +17,7 @@ async fn all_nodes_killed_at_once_under_load_lose_no_acknowledged_record() {
     let stream: StreamName = "orders".parse().unwrap();
     cluster.create_stream(&stream, 4).await.unwrap();
     let client = cluster.client();
-    let tail = Tail::start(&client, &stream, StartPosition::TrimHorizon).await.unwrap();
+    let tail = Tail::start(&client, &stream).await.unwrap();
     let load = Load::start(&client, &stream, LoadOptions::default());
     for round in 0..short_or_soak(3, 20) {
         load.wait_acked(500 + 137 * round).await.unwrap();

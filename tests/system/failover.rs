@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use thalweg_client::{ShardId, StartPosition, StreamName};
+use thalweg_client::{ShardId, StreamName};
 use thalweg_test_cluster::{
     ClusterOptions, Load, LoadOptions, Tail, TestCluster, history, read_all, short_or_soak, soaking,
 };
@@ -20,7 +20,7 @@ async fn killed_leaders_cost_no_record_and_little_time() {
     cluster.create_stream(&stream, SHARDS).await.unwrap();
     let shards: Vec<ShardId> = (0..SHARDS).map(ShardId).collect();
     let client = cluster.client();
-    let tail = Tail::start(&client, &stream, StartPosition::TrimHorizon).await.unwrap();
+    let tail = Tail::start(&client, &stream).await.unwrap();
     let load = Load::start(&client, &stream, LoadOptions { keys: 256, ..LoadOptions::default() });
     load.wait_acked_by_each(&shards, 10).await.unwrap();
     let mut gaps = Vec::new();

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use thalweg_client::{
-    CallError, Client, ListShards, NodeId, ShardDescription, ShardFilter, ShardId, StartPosition, StreamName,
-    StreamStatus,
+    CallError, Client, ListShards, NodeId, ShardDescription, ShardFilter, ShardId, StreamName, StreamStatus,
 };
 use thalweg_test_cluster::{
     ClusterOptions, ImageWatch, Load, LoadOptions, Tail, TestCluster, eventually, history, read_all, short_or_soak,
@@ -119,7 +118,7 @@ async fn reshards_at_half_of_the_maximum_load_fail_no_write_and_lose_nothing() {
     let stream: StreamName = "orders".parse().unwrap();
     cluster.create_stream(&stream, 6).await.unwrap();
     let images = ImageWatch::start(cluster.endpoints(), &stream);
-    let tail = Tail::start(&client, &stream, StartPosition::TrimHorizon).await.unwrap();
+    let tail = Tail::start(&client, &stream).await.unwrap();
     let records_per_tick = ((maximum / 2.0 / TICKS_A_SECOND).round() as u32).max(1);
     let (load, begun) = (Load::start(&client, &stream, LoadOptions { records_per_tick, ..options }), Instant::now());
     let mut random = StdRng::seed_from_u64(SEED);
@@ -153,7 +152,7 @@ async fn random_splits_and_merges_under_load_fail_no_write_and_keep_every_key_in
     cluster.create_stream(&stream, 4).await.unwrap();
     let client = cluster.client();
     let images = ImageWatch::start(cluster.endpoints(), &stream);
-    let tail = Tail::start(&client, &stream, StartPosition::TrimHorizon).await.unwrap();
+    let tail = Tail::start(&client, &stream).await.unwrap();
     let load = Load::start(&client, &stream, LoadOptions { keys: 128, ..LoadOptions::default() });
     let mut random = StdRng::seed_from_u64(SEED);
     for step in 0..short_or_soak(8, 30) {
@@ -171,7 +170,7 @@ async fn random_splits_and_merges_under_load_fail_no_write_and_keep_every_key_in
     let (seen, complaints) = images.finish();
     println!("{} records acknowledged, {seen} images seen", written.acked.len());
     assert_eq!(complaints, Vec::<String>::new());
-    let fresh = Tail::start(&client, &stream, StartPosition::TrimHorizon).await.unwrap();
+    let fresh = Tail::start(&client, &stream).await.unwrap();
     assert_eq!(history::check(&written, &fresh.finish(&written).await.unwrap()), Vec::<String>::new());
     let read = read_all(&client, &stream, &written).await.unwrap();
     assert_eq!(history::check(&written, &read), Vec::<String>::new());

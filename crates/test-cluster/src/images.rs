@@ -1,16 +1,17 @@
-//! Every routing image that any node gives to clients, checked as it comes.
-//!
-//! # To ensure correctness
-//! The ranges of the open shards cover the hash key space exactly, in every image.
+//! Every routing image that any node gives to clients, judged by the checker: the ranges of the open
+//! shards cover the hash key space exactly, revisions rise, a closed shard stays closed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use thalweg_client::{HashKey, ShardDescription, StreamName};
+use thalweg_checker::{History, Image, ImageShard};
+use thalweg_client::{ShardDescription, StreamName};
 use thalweg_proto::v1::cluster_service_client::ClusterServiceClient;
 use thalweg_proto::v1::{StreamStatus, WatchRoutingRequest};
 use tokio::task::JoinSet;
+
+use crate::history::judge;
 
 /// Between two attempts to watch a node that is down.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -25,8 +26,9 @@ pub struct ImageWatch {
 /// What came so far.
 #[derive(Clone, Debug, Default)]
 struct Seen {
-    images: usize,
+    history: History,
     complaints: Vec<String>,
+    connections: u32,
 }
 
 impl ImageWatch {
@@ -49,8 +51,9 @@ impl ImageWatch {
 
     /// How many images came, and what was wrong with them.
     pub fn finish(self) -> (usize, Vec<String>) {
-        let seen = self.seen.lock().clone();
-        (seen.images, seen.complaints)
+        let Seen { history, mut complaints, .. } = self.seen.lock().clone();
+        complaints.extend(judge(&history));
+        (history.images.len(), complaints)
     }
 }
 
@@ -58,30 +61,28 @@ async fn watch(endpoint: &str, stream: &StreamName, seen: &Mutex<Seen>) -> anyho
     let mut service = ClusterServiceClient::connect(format!("http://{endpoint}")).await?;
     let request = WatchRoutingRequest { stream_name: stream.to_string() };
     let mut images = service.watch_routing(request).await?.into_inner();
+    // A node that starts again may begin with an older image: each connection is an observer.
+    let observer = {
+        let mut seen = seen.lock();
+        seen.connections += 1;
+        seen.connections
+    };
     while let Some(image) = images.message().await? {
         // A stream that is being created has no open shards yet; a node may say so after another has them.
         if image.stream.as_ref().is_some_and(|stream| stream.status() == StreamStatus::Creating) {
             continue;
         }
+        let revision = image.revision;
         let shards: Result<Vec<_>, _> = image.shards.into_iter().map(ShardDescription::try_from).collect();
-        let complaint = shards.map_or_else(|error| Some(error.to_string()), |shards| gap(&shards));
         let mut seen = seen.lock();
-        seen.images += 1;
-        seen.complaints.extend(complaint.map(|gap| format!("{endpoint}, revision {}: {gap}", image.revision)));
+        match shards {
+            Ok(shards) => {
+                let listed =
+                    shards.iter().map(|shard| ImageShard { id: shard.id, range: shard.range, open: shard.is_open() });
+                seen.history.images.push(Image { observer, revision, shards: listed.collect() });
+            }
+            Err(error) => seen.complaints.push(format!("{endpoint}, revision {revision}: {error}")),
+        }
     }
     Ok(())
-}
-
-/// Where the open shards do not cover the key space exactly.
-fn gap(shards: &[ShardDescription]) -> Option<String> {
-    let mut open: Vec<_> = shards.iter().filter(|shard| shard.is_open()).collect();
-    open.sort_by_key(|shard| shard.range.start());
-    let begins = open.first().is_some_and(|first| first.range.start() == HashKey::MIN);
-    let ends = open.last().is_some_and(|last| last.range.end() == HashKey::MAX);
-    let hole = open.windows(2).find(|pair| !pair[0].range.touches(&pair[1].range));
-    match hole {
-        Some(pair) => Some(format!("{} and {} do not touch", pair[0].id, pair[1].id)),
-        None if begins && ends => None,
-        None => Some("the open shards do not reach from the first key to the last".to_owned()),
-    }
 }

@@ -1,12 +1,13 @@
-//! Real nodes as processes, and a checker of what was written to them. For `tests/` and `chaos/`.
+//! Real nodes as processes, and what was written to and read from them, for the checker. For `tests/`
+//! and `chaos/`.
 //!
 //! ```text
 //!   TestCluster ── TestNode ── a `thalweg server` process: start, kill, pause, stop, wait
 //!        │
-//!        ├─ client() ──► Load      writes unique records, remembers every acknowledgement
+//!        ├─ client() ──► Load      writes unique records, notes every call and every outcome
 //!        └─ client() ──► read_all  every record of every shard, parents before children
 //!                          │
-//!   Written + read ──► history::check   nothing lost, nothing twice, every key in order
+//!   Written + ReadBack ──► history::check ──► thalweg-checker judges
 //! ```
 //! A node runs as the binary named by `THALWEG_BIN` when that is set, else as the test binary
 //! that the tests build around [`run_node`]; both take the same arguments. All processes end with
@@ -25,7 +26,7 @@ mod strace;
 mod wait;
 
 pub use cluster::{ClusterOptions, TestCluster};
-pub use history::{Mark, Written};
+pub use history::{Mark, ReadBack, Written};
 pub use images::ImageWatch;
 pub use load::{Load, LoadOptions};
 pub use node::TestNode;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::history::{Mark, Written};
+use crate::history::{Mark, Written, now};
 
 /// Between two bursts of records.
 const TICK: Duration = Duration::from_millis(5);
@@ -60,7 +60,7 @@ pub struct Load {
     task: JoinHandle<Written>,
 }
 
-type Outcome = (Mark, Result<RecordPosition, ProduceError>);
+type Outcome = (Mark, u64, Result<RecordPosition, ProduceError>);
 
 impl Load {
     /// Begins to write to a stream with an idempotent producer.
@@ -136,10 +136,11 @@ async fn run(
                 let keys = u64::from(options.keys);
                 let mark = Mark { key: (next % keys) as u32, serial: next / keys };
                 // A full buffer is the producer's back-pressure: the next tick tries again.
+                let call = now();
                 match producer.try_send(mark.record(options.record_bytes)) {
-                    Ok(delivery) => outcomes.push(async move { (mark, delivery.await) }),
+                    Ok(delivery) => outcomes.push(async move { (mark, call, delivery.await) }),
                     Err(ProduceError::Full { .. }) => break,
-                    Err(error) => note(&mut written, &progress, (mark, Err(error))),
+                    Err(error) => note(&mut written, &progress, (mark, call, Err(error))),
                 }
                 next += 1;
             },
@@ -151,16 +152,12 @@ async fn run(
     written
 }
 
-fn note(written: &mut Written, progress: &watch::Sender<Progress>, (mark, outcome): Outcome) {
-    match outcome {
-        Ok(position) => {
-            written.acked.insert(mark, position);
-            progress.send_modify(|progress| {
-                progress.acked += 1;
-                progress.acked_at.entry(position.shard).or_default().push(Instant::now());
-            });
-        }
-        Err(error) if error.perhaps_applied() => drop(written.unknown.insert(mark)),
-        Err(error) => drop(written.failed.insert(mark, error.to_string())),
+fn note(written: &mut Written, progress: &watch::Sender<Progress>, (mark, call, outcome): Outcome) {
+    if let Ok(position) = &outcome {
+        progress.send_modify(|progress| {
+            progress.acked += 1;
+            progress.acked_at.entry(position.shard).or_default().push(Instant::now());
+        });
     }
+    written.note(mark, call, outcome);
 }

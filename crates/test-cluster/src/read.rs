@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::bail;
 use thalweg_client::{
-    Client, ConsumedBatch, ConsumedRecord, Consumer, ListShards, Position, ReadOptions, ShardId, StartPosition,
-    StreamName,
+    Client, ConsumedBatch, ConsumedRecord, Consumer, ListShards, Position, ReadOptions, ShardId, ShardProgress,
+    StartPosition, StreamName,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::history::{Mark, Written, slim};
+use crate::history::{Mark, Page, ReadBack, Written, now, slim};
 
 /// A record that was acknowledged becomes readable at every replica within this.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -22,18 +22,19 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 const PAGE_WAIT: Duration = Duration::from_secs(1);
 
 /// Every record of a stream, read page by page, parents before children.
-pub async fn read_all(client: &Client, stream: &StreamName, written: &Written) -> anyhow::Result<Vec<ConsumedRecord>> {
-    let mut records = Vec::new();
+pub async fn read_all(client: &Client, stream: &StreamName, written: &Written) -> anyhow::Result<ReadBack> {
+    let mut pages = Vec::new();
     let mut missing: HashSet<Mark> = written.acked.keys().copied().collect();
+    let shards = client.streams().list_shards(stream, ListShards::default()).await?;
     // Ids rise from parents to children.
-    for shard in client.streams().list_shards(stream, ListShards::default()).await? {
+    for shard in &shards {
         let wanted: HashSet<Mark> =
             missing.iter().filter(|mark| written.acked[mark].shard == shard.id).copied().collect();
         let found = read_shard(client, stream, shard.id, wanted).await?;
-        strike(&mut missing, &found);
-        records.extend(found);
+        found.iter().for_each(|page| strike(&mut missing, &page.records));
+        pages.extend(found);
     }
-    Ok(records)
+    Ok(ReadBack::new(pages, &shards))
 }
 
 /// Reads a shard until its end, or until it is silent and all that is wanted was found.
@@ -42,19 +43,21 @@ async fn read_shard(
     stream: &StreamName,
     shard: ShardId,
     mut wanted: HashSet<Mark>,
-) -> anyhow::Result<Vec<ConsumedRecord>> {
+) -> anyhow::Result<Vec<Page>> {
     let mut position = Position::TrimHorizon;
-    let mut records = Vec::new();
+    let mut pages = Vec::new();
     let mut patience = SILENCE_MAX.as_secs() / PAGE_WAIT.as_secs();
     loop {
         let wait = if wanted.is_empty() { Duration::ZERO } else { PAGE_WAIT };
+        let call = now();
         let page = client.read_page(stream, shard, position, ReadOptions { wait, ..ReadOptions::default() }).await?;
         position = Position::Index(page.next_index);
         strike(&mut wanted, &page.records);
-        let silent = page.records.is_empty();
-        records.extend(page.records.into_iter().map(slim));
-        if page.end.is_some() || (silent && page.millis_behind_latest == 0 && (wanted.is_empty() || patience == 0)) {
-            return Ok(records);
+        let (silent, end) = (page.records.is_empty(), page.end.is_some());
+        let records = page.records.into_iter().map(slim).collect();
+        pages.push(Page { shard, call, done: now(), records, end });
+        if end || (silent && page.millis_behind_latest == 0 && (wanted.is_empty() || patience == 0)) {
+            return Ok(pages);
         }
         patience = patience.saturating_sub(u64::from(silent));
     }
@@ -70,53 +73,65 @@ fn strike(missing: &mut HashSet<Mark>, found: &[ConsumedRecord]) {
 /// A consumer that runs beside a load and keeps all it sees.
 #[derive(Debug)]
 pub struct Tail {
+    client: Client,
+    stream: StreamName,
     stop: watch::Sender<bool>,
-    task: JoinHandle<anyhow::Result<(Consumer, Vec<ConsumedRecord>)>>,
+    task: JoinHandle<anyhow::Result<Follower>>,
 }
 
 impl Tail {
-    /// Begins to read.
-    pub async fn start(client: &Client, stream: &StreamName, from: StartPosition) -> anyhow::Result<Tail> {
-        let consumer = client.consumer(stream).from(from).start().await?;
+    /// Begins to read what the stream has kept, and what comes.
+    pub async fn start(client: &Client, stream: &StreamName) -> anyhow::Result<Tail> {
+        let begun = now();
+        let consumer = client.consumer(stream).from(StartPosition::TrimHorizon).start().await?;
         let stop = watch::Sender::new(false);
-        let task = tokio::spawn(collect(consumer, stop.subscribe()));
-        Ok(Tail { stop, task })
+        let follower = Follower { consumer, pages: Vec::new(), asked: begun };
+        let task = tokio::spawn(follower.run(stop.subscribe()));
+        Ok(Tail { client: client.clone(), stream: stream.clone(), stop, task })
     }
 
     /// Reads on until every acknowledged record was seen or nothing comes any more; all that was
     /// read, in its order.
-    pub async fn finish(self, written: &Written) -> anyhow::Result<Vec<ConsumedRecord>> {
+    pub async fn finish(self, written: &Written) -> anyhow::Result<ReadBack> {
         self.stop.send_replace(true);
-        let (mut consumer, mut records) = self.task.await??;
+        let mut follower = self.task.await??;
         let mut missing: HashSet<Mark> = written.acked.keys().copied().collect();
-        strike(&mut missing, &records);
+        follower.pages.iter().for_each(|page| strike(&mut missing, &page.records));
         while !missing.is_empty() {
-            let Ok(next) = tokio::time::timeout(SILENCE_MAX, next(&mut consumer)).await else { break };
-            let found = next?.records;
-            strike(&mut missing, &found);
-            records.extend(found.into_iter().map(slim));
+            let Ok(page) = tokio::time::timeout(SILENCE_MAX, follower.next()).await else { break };
+            strike(&mut missing, &page?.records);
         }
-        Ok(records)
+        let shards = self.client.streams().list_shards(&self.stream, ListShards::default()).await?;
+        Ok(ReadBack::new(follower.pages, &shards))
     }
 }
 
-async fn collect(
-    mut consumer: Consumer,
-    mut stop: watch::Receiver<bool>,
-) -> anyhow::Result<(Consumer, Vec<ConsumedRecord>)> {
-    let mut records = Vec::new();
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return Ok((consumer, records)),
-            batch = next(&mut consumer) => records.extend(batch?.records.into_iter().map(slim)),
-        }
-    }
+#[derive(Debug)]
+struct Follower {
+    consumer: Consumer,
+    pages: Vec<Page>,
+    /// When the last batch came.
+    asked: u64,
 }
 
-async fn next(consumer: &mut Consumer) -> anyhow::Result<ConsumedBatch> {
-    match consumer.next().await {
-        Some(batch) => Ok(batch?),
-        None => bail!("the consumer ended"),
+impl Follower {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) -> anyhow::Result<Follower> {
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Ok(self),
+                page = self.next() => drop(page?),
+            }
+        }
+    }
+
+    /// Keeps the next batch. Nothing is lost when it is dropped before that.
+    async fn next(&mut self) -> anyhow::Result<&Page> {
+        let Some(batch) = self.consumer.next().await else { bail!("the consumer ended") };
+        let ConsumedBatch { shard, records, progress, .. } = batch?;
+        let (call, done, end) = (self.asked, now(), progress == ShardProgress::Finished);
+        self.asked = done;
+        self.pages.push(Page { shard, call, done, records: records.into_iter().map(slim).collect(), end });
+        Ok(self.pages.last().expect("one was just added"))
     }
 }

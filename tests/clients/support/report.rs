@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use anyhow::Context;
 use serde::Deserialize;
 use thalweg_client::{Client, ConsumedRecord, ListShards, RecordPosition, StreamName};
-use thalweg_test_cluster::{Mark, Written, history, read_all};
+use thalweg_test_cluster::{Mark, ReadBack, Written, history, read_all};
 use thalweg_types::UnixMillis;
 
 /// A record as partition key, data, shard and sequence number.
@@ -66,9 +66,11 @@ pub async fn check(report: &Report, stream: &StreamName, client: &Client) -> any
     }
     let native = read_all(client, stream, &written).await?;
     complaints.extend(told("read natively", history::check(&written, &native)));
-    complaints.extend(told("polled", history::check(&written, &read(&report.polled)?)));
+    let shards = client.streams().list_shards(stream, ListShards::default()).await?;
+    let read_back = |noted: &[Noted]| anyhow::Ok(ReadBack::told(read(noted)?, &shards));
+    complaints.extend(told("polled", history::check(&written, &read_back(&report.polled)?)));
     for fanned_out in [&report.fanned_out, &report.fanned_out_http1].into_iter().flatten() {
-        complaints.extend(told("fanned out", history::check(&written, &read(fanned_out)?)));
+        complaints.extend(told("fanned out", history::check(&written, &read_back(fanned_out)?)));
     }
     complaints.extend(told("lineage", lineage(report, stream, client).await?));
     complaints.extend(told("errors", errors(report)));
