@@ -1,10 +1,11 @@
-//! boto3 with its default retries, while nodes that lead shards are killed: no error reaches the
-//! program, nothing is lost, doubled or misordered.
+//! boto3 with its default retries, while nodes that lead shards are killed or stopped in order: no
+//! error reaches the program, nothing is lost, doubled or misordered. An orderly stop fails no
+//! request at all; what it may cost is a connection.
 
 use std::time::Duration;
 
 use client_tests::report::{self, Noted};
-use client_tests::{Program, Running, Server, thalweg_binary};
+use client_tests::{Balancer, Program, Running, Server, thalweg_binary};
 use serde::Deserialize;
 use thalweg_client::{ListShards, NodeId, StreamName};
 use thalweg_test_cluster::{ClusterOptions, ReadBack, TestCluster, eventually, history, read_all, short_or_soak};
@@ -22,6 +23,10 @@ struct Report {
     written: Vec<Noted>,
     polled: Vec<Noted>,
     longest_ms: LongestMs,
+    /// Attempts that the SDK made again.
+    retried: u64,
+    /// Answers with a status of the server's failure.
+    failures: Vec<String>,
 }
 
 /// Of any call, its retries included.
@@ -56,13 +61,52 @@ async fn boto3_notices_no_killed_leader() {
         cluster.node(leader).restart().await.unwrap();
     }
     follow(&mut program).await;
+    finish(program, &cluster, &stream).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_notices_no_node_that_is_stopped_in_order() {
+    if !FAILOVER.can_run() {
+        return;
+    }
+    FAILOVER.install().await.unwrap();
+    let binary = thalweg_binary();
+    let options = ClusterOptions::new(binary.to_str().unwrap());
+    let mut cluster = TestCluster::start(options).await.unwrap();
+    let stream: StreamName = "orders".parse().unwrap();
+    cluster.create_stream(&stream, SHARDS).await.unwrap();
+    let balancer = Balancer::start(cluster.endpoints()).await.unwrap();
+    let server = Server { endpoint: balancer.address().to_owned(), stream: stream.to_string() };
+    let mut program = FAILOVER.start(&server).unwrap();
+    let nodes: Vec<NodeId> = cluster.nodes().iter().map(|node| node.id()).collect();
+    let stops = short_or_soak(2, 10) * nodes.len() as u64;
+    for node in nodes.into_iter().cycle().take(stops as usize) {
+        follow(&mut program).await;
+        let status = cluster.node(node).stop().await.unwrap();
+        assert!(status.success(), "node {node} ended with {status}");
+        follow(&mut program).await;
+        cluster.node(node).restart().await.unwrap();
+    }
+    follow(&mut program).await;
+    let report = finish(program, &cluster, &stream).await;
+    assert_eq!(report.failures, Vec::<String>::new(), "what the SDK hid");
+    // A request that is on its way when its connection is closed has to be made again: HTTP/1.1
+    // knows no other way. Writer and reader have a connection each.
+    assert!(report.retried <= 2 * stops, "{} attempts were made again in {stops} stops", report.retried);
+}
+
+/// Ends the program and checks what it wrote and read.
+async fn finish(program: Running, cluster: &TestCluster, stream: &StreamName) -> Report {
     let report: Report = serde_json::from_str(&program.finish().await.unwrap()).unwrap();
-    println!("{} records, longest calls {:?}", report.written.len(), report.longest_ms);
-    let written = report::written(&report.written).unwrap();
+    let Report { written, longest_ms, retried, failures, .. } = &report;
+    println!("{} records, longest calls {longest_ms:?}", written.len());
+    println!("spared the program: {retried} more attempts, failures {failures:?}");
+    let written = report::written(written).unwrap();
     let polled = ReadBack::told(report::read(&report.polled).unwrap(), &[]);
     assert_eq!(history::check(&written, &polled), Vec::<String>::new());
-    let native = read_all(&cluster.client(), &stream, &written).await.unwrap();
+    let native = read_all(&cluster.client(), stream, &written).await.unwrap();
     assert_eq!(history::check(&written, &native), Vec::<String>::new());
+    report
 }
 
 /// Waits until the program has written and read for a while.

@@ -1,7 +1,9 @@
 """boto3 with its default retries writes and reads without pause until its input ends.
 
 Any error that reaches this program ends it. Asked by an empty line, it tells how much was written
-and read; its last line of output is the report that tests/clients/failover.rs checks.
+and read; its last line of output is the report that tests/clients/failover.rs checks. Beside what
+was written and read it tells what the program was spared: attempts that the SDK made again, and
+answers that were failures of the server.
 """
 
 import json
@@ -21,11 +23,22 @@ BATCH = 20
 kinesis = boto3.client("kinesis")
 input_ended, writer_ended = threading.Event(), threading.Event()
 written, polled = [], []
-longest_ms = {"put_records": 0, "get_records": 0}
+longest_ms = {"list_shards": 0, "get_shard_iterator": 0, "put_records": 0, "get_records": 0}
+attempts, calls, failures = [], [], []
+
+
+def note_answer(response_dict, **_):
+    if response_dict and response_dict["status_code"] >= 500:
+        failures.append(f"{response_dict['status_code']}: {response_dict['body'][:300]}")
+
+
+kinesis.meta.events.register("before-send.kinesis", lambda **_: attempts.append(None))
+kinesis.meta.events.register("response-received.kinesis", note_answer)
 
 
 def timed(name, call, **arguments):
     begun = time.monotonic()
+    calls.append(name)
     answer = call(**arguments)
     longest_ms[name] = max(longest_ms[name], round((time.monotonic() - begun) * 1000))
     return answer
@@ -49,9 +62,10 @@ def write():
 
 def read():
     """Reads all shards in turn, until each has nothing more after the last write."""
-    shards = [shard["ShardId"] for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]]
+    shards = [shard["ShardId"] for shard in timed("list_shards", kinesis.list_shards, StreamName=STREAM)["Shards"]]
     start = {"StreamName": STREAM, "ShardIteratorType": "TRIM_HORIZON"}
-    iterators = {shard: kinesis.get_shard_iterator(ShardId=shard, **start)["ShardIterator"] for shard in shards}
+    first = {shard: timed("get_shard_iterator", kinesis.get_shard_iterator, ShardId=shard, **start) for shard in shards}
+    iterators = {shard: answer["ShardIterator"] for shard, answer in first.items()}
     while True:
         all_is_written = writer_ended.is_set()
         behind = 0
@@ -78,4 +92,5 @@ with ThreadPoolExecutor() as pool:
     for _ in sys.stdin:
         print(json.dumps([len(written), len(polled)]), flush=True)
     input_ended.set()
-print(json.dumps({"written": written, "polled": polled, "longest_ms": longest_ms}))
+spared = {"retried": len(attempts) - len(calls), "failures": failures}
+print(json.dumps({"written": written, "polled": polled, "longest_ms": longest_ms, **spared}))

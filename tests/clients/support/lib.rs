@@ -10,11 +10,13 @@
 //! [`report::check`] compares that with what the native client reads, so that a program that does
 //! nothing, or a server that serves one of the two wrongly, does not pass.
 
+mod balancer;
 mod binary;
 mod dev_cluster;
 mod program;
 pub mod report;
 
+pub use balancer::Balancer;
 pub use binary::thalweg_binary;
 pub use dev_cluster::DevCluster;
 pub use program::{Program, Running, Server};
