@@ -16,7 +16,7 @@ BIN := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test soak models verify fmt-check layering clippy docs fix bench install
+.PHONY: help dev test soak chaos models verify fmt-check layering clippy docs fix bench install
 
 help: ## say what there is
 	@echo "Thalweg: make TARGET [ARGS=...] [PROFILE=release]"
@@ -41,6 +41,14 @@ soak: ## run the long versions of the system tests: kills, reshards, pauses, in 
 models: ## explore the protocol models, with larger bounds than `make test` (ARGS=--paths shows how bugs show)
 	$(CARGO) build $(LOCKED) --release -p thalweg-models
 	@$(CARGO_TARGET_DIR)/release/thalweg-models --long $(ARGS)
+
+MINUTES ?=
+SCENARIO ?= everything
+SEED ?= $(shell date +%s)
+chaos: ## real servers under load and faults, judged and drawn (MINUTES=20 SCENARIO=everything SEED=7)
+	$(CARGO) build $(LOCKED) --release -p thalweg -p thalweg-chaos
+	@$(CARGO_TARGET_DIR)/release/thalweg-chaos run chaos/scenarios/$(SCENARIO).toml \
+		--seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 verify: fmt-check layering clippy docs ## check format, layering, lints and docs; changes nothing
 

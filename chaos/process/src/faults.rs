@@ -90,6 +90,7 @@ kinds! {
     ClockForward "clock-forward" ["F41"] "a node's clock jumps ahead by up to ten hours";
     ClockBack "clock-back" ["F42"] "a node's clock jumps back by up to ten hours";
     ClockYears "clock-years" ["F41" "F42"] "a node's clock jumps by ten years";
+    RestartInWrongYear "restart-in-wrong-year" ["F41" "F42"] "a node starts while its clock is wrong by ten years";
     ClockDrift "clock-drift" ["F43"] "a node's clock runs at half or twice its speed";
     ClockSkew "clock-skew" ["F45"] "every node has a time of its own";
     Split "split" ["F46"] "a shard is split";
@@ -103,7 +104,54 @@ kinds! {
     Overload "overload" ["F56"] "a client writes to one key as much as it can";
 }
 
+/// What a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Processes.
+    Process,
+    /// The network.
+    Network,
+    /// Disks.
+    Storage,
+    /// Wall clocks.
+    Clock,
+    /// Nothing: it is what operators do.
+    Operation,
+    /// Nothing: it is what clients do.
+    Client,
+}
+
+impl Group {
+    /// All groups.
+    pub(crate) const ALL: [Group; 6] =
+        [Group::Process, Group::Network, Group::Storage, Group::Clock, Group::Operation, Group::Client];
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Group::Process => "process",
+            Group::Network => "network",
+            Group::Storage => "storage",
+            Group::Clock => "clock",
+            Group::Operation => "operation",
+            Group::Client => "client",
+        }
+    }
+}
+
 impl Kind {
+    /// What it strikes.
+    pub(crate) fn group(self) -> Group {
+        match self {
+            kind if kind <= Kind::RollingRestart => Group::Process,
+            kind if kind <= Kind::ClientPartition => Group::Network,
+            kind if kind <= Kind::Wipe => Group::Storage,
+            kind if kind <= Kind::ClockSkew => Group::Clock,
+            kind if kind <= Kind::Retention => Group::Operation,
+            _ => Group::Client,
+        }
+    }
+
     /// The kind of that name.
     pub(crate) fn named(name: &str) -> Option<Kind> {
         Kind::ALL.iter().copied().find(|kind| kind.name() == name)
@@ -111,7 +159,7 @@ impl Kind {
 
     /// Whether nodes have to be started with clocks that can be set.
     pub(crate) fn needs_clocks(self) -> bool {
-        matches!(self, Kind::ClockForward | Kind::ClockBack | Kind::ClockYears | Kind::ClockDrift | Kind::ClockSkew)
+        self.group() == Group::Clock
     }
 }
 
@@ -150,6 +198,7 @@ pub(crate) async fn happen(
             storage::damage(kind, arena, lasts, random).await
         }
         Kind::Wipe => operations::wipe(arena, random).await,
+        Kind::RestartInWrongYear => clocks::restart_in_wrong_year(arena, lasts, random).await,
         Kind::ClockForward | Kind::ClockBack | Kind::ClockYears | Kind::ClockDrift | Kind::ClockSkew => {
             clocks::shift(kind, arena, lasts, random).await
         }

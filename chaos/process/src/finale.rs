@@ -29,7 +29,7 @@ const EQUALITY: Duration = Duration::from_secs(90);
 /// Between two looks at a replica that is behind.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Readers of the end are numbered from here, by node.
-const FINAL_READERS: u32 = 1_000_000;
+const FINAL_READERS: u32 = 4_000_000_000;
 /// Who writes the probes.
 const PROBING_CLIENT: u32 = 1_000_000;
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -108,10 +108,10 @@ pub(crate) async fn read_replicas(
     let id = client.streams().describe(stream).await?.id;
     let shards = client.streams().list_shards(stream, ListShards::default()).await?;
     let mut replicas = 0;
+    let deadline = Instant::now() + EQUALITY;
     for shard in &shards {
         for node in &shard.replicas {
             replicas += 1;
-            let deadline = Instant::now() + EQUALITY;
             if let Err(error) = read_replica(id, shard.id, *node, recorder, deadline).await {
                 recorder.violation(format!("the replica of {} on node {node} is not whole: {error:#}", shard.id));
             }

@@ -15,6 +15,8 @@ use crate::timeline::quantile;
 
 /// What a fault sets off may come so long after it is healed: a restarted node takes leaders back.
 const AFTERMATH_NS: u64 = 2_000_000_000;
+/// The last word of a shard before the next fault does not count as silence before it.
+const BEFORE_NEXT_NS: u64 = 200_000_000;
 
 /// The moments at which each shard was heard of, sorted.
 #[derive(Debug, Default)]
@@ -52,9 +54,13 @@ impl Heard {
         Duration::from_nanos(longest.max().unwrap_or(0))
     }
 
-    /// The longest silence that overlaps a fault or its aftermath.
-    pub(crate) fn gap_of(&self, fault: &Fault) -> Duration {
-        self.longest_gap(fault.began, fault.ended.unwrap_or(fault.began) + AFTERMATH_NS)
+    /// The longest silence that overlaps a fault or its aftermath, which is over when the next
+    /// fault begins.
+    pub(crate) fn gap_of(&self, fault: &Fault, all: &[Fault]) -> Duration {
+        let ended = fault.ended.unwrap_or(fault.began);
+        let next = all.iter().map(|other| other.began).filter(|began| *began > ended).min();
+        let clear = next.map_or(u64::MAX, |next| next.saturating_sub(BEFORE_NEXT_NS));
+        self.longest_gap(fault.began, clear.clamp(ended, ended + AFTERMATH_NS))
     }
 }
 
@@ -81,6 +87,7 @@ pub(crate) fn summary(mut gaps: Vec<Duration>) -> Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::Kind;
 
     fn heard(moments: &[(u32, u64)]) -> Heard {
         Heard::of(moments.iter().map(|(shard, at)| (ShardId(*shard), *at)))
@@ -104,6 +111,22 @@ mod tests {
     fn a_shard_that_falls_silent_for_good_has_no_gap() {
         assert_eq!(heard(&[(0, 10), (0, 20)]).longest_gap(30, 60), Duration::ZERO);
         assert_eq!(heard(&[]).longest_gap(0, 60), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_fault_does_not_answer_for_the_silence_of_the_next() {
+        let fault = |began_ms: u64, ended_ms: u64| Fault {
+            kind: Kind::Kill,
+            whom: String::new(),
+            began: began_ms * 1_000_000,
+            ended: Some(ended_ms * 1_000_000),
+            failed: false,
+        };
+        let faults = [fault(1_000, 2_000), fault(3_000, 4_000)];
+        let moments = [0, 990, 1_500, 2_400, 2_999, 3_900].map(|ms| (0, ms * 1_000_000));
+        let heard = heard(&moments);
+        assert_eq!(heard.gap_of(&faults[0], &faults), Duration::from_millis(900));
+        assert_eq!(heard.gap_of(&faults[1], &faults), Duration::from_millis(901));
     }
 
     #[test]

@@ -38,8 +38,6 @@ pub(crate) struct Fault {
     pub(crate) ended: Option<u64>,
     /// Whether it failed: a node that did not come back, an operation that never ended.
     pub(crate) failed: bool,
-    /// The lane it ran in.
-    pub(crate) lane: usize,
 }
 
 /// What happened so far. Shared by all lanes.
@@ -125,7 +123,7 @@ impl Nemesis {
             let (deck, arena, minutes) = (deck.clone(), arena.clone(), minutes.clone());
             let (pause, hurry) = (scenario.pause, hurry.clone());
             lanes.spawn(async move {
-                let mut lane = Lane { lane, deck, arena, minutes, random };
+                let mut lane = Lane { deck, arena, minutes, random };
                 while Instant::now() < until && !hurry.load(Ordering::Relaxed) {
                     match lane.next().await {
                         Some(true) => tokio::time::sleep(pause.draw(&mut lane.random)).await,
@@ -159,7 +157,6 @@ impl Nemesis {
 }
 
 struct Lane {
-    lane: usize,
     deck: Arc<Mutex<Deck>>,
     arena: Arc<Arena>,
     minutes: Arc<Minutes>,
@@ -171,7 +168,7 @@ impl Lane {
     async fn next(&mut self) -> Option<bool> {
         let (card, kind, lasts, seed) = self.deck.lock().draw()?;
         let (began, whom) = (self.arena.recorder.now(), String::new());
-        let at = self.minutes.begin(Fault { kind, whom, began, ended: None, failed: false, lane: self.lane });
+        let at = self.minutes.begin(Fault { kind, whom, began, ended: None, failed: false });
         let mut random = StdRng::seed_from_u64(seed);
         let happening = faults::happen(kind, &self.arena, lasts, &mut random);
         let happened = tokio::time::timeout(FAULT_TIMEOUT, happening).await;

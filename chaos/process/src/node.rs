@@ -29,8 +29,8 @@ const END_TIMEOUT: Duration = Duration::from_secs(40);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a process is looked at; there is nothing to wait on.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Where Debian keeps the library that lies about the time.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+/// The library that lies about the time, below a directory of /usr/lib named for the machine.
+const FAKETIME: &str = "faketime/libfaketime.so.1";
 
 /// How nodes are started.
 #[derive(Clone, Debug)]
@@ -171,14 +171,15 @@ impl Node {
         if !self.clock.exists() {
             std::fs::write(&self.clock, "+0\n")?;
         }
-        command.env("LD_PRELOAD", FAKETIME).env("FAKETIME_TIMESTAMP_FILE", &self.clock);
+        let library = faketime().context("clocks cannot be set: libfaketime is missing")?;
+        command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &self.clock);
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_CACHE_DURATION", "1");
         Ok(())
     }
 
     /// Whether clocks can be set here at all.
     pub(crate) fn has_faketime() -> bool {
-        Path::new(FAKETIME).exists()
+        faketime().is_some()
     }
 
     /// Sets its wall clock: so many seconds ahead of the machine's, or behind, and running at so
@@ -250,13 +251,17 @@ impl Node {
     pub(crate) async fn wait_ready(&mut self, within: Duration) -> anyhow::Result<()> {
         let deadline = Instant::now() + within;
         loop {
+            anyhow::ensure!(self.child.is_some(), "node {} does not run", self.id);
             if let Some(status) = self.ended()? {
                 anyhow::bail!("node {} ended instead of getting ready ({status}):\n{}", self.id, self.log_end());
             }
-            if is_ready(self.id).await {
+            let answer = get(self.id, "/readyz").await;
+            // One that is being drained does all that it is there for.
+            if answer.as_ref().is_some_and(|(status, why)| *status == 200 || why.trim() == "draining") {
                 return Ok(());
             }
-            anyhow::ensure!(Instant::now() < deadline, "node {} is not ready within {within:?}", self.id);
+            let why = || answer.as_ref().map_or("no answer".to_owned(), |(_, why)| why.trim().to_owned());
+            anyhow::ensure!(Instant::now() < deadline, "node {} is not ready within {within:?}: {}", self.id, why());
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
@@ -279,9 +284,9 @@ impl Drop for Node {
     }
 }
 
-/// Whether a node says that it can serve.
-pub(crate) async fn is_ready(id: NodeId) -> bool {
-    get(id, "/readyz").await.is_some_and(|(status, _)| status == 200)
+fn faketime() -> Option<PathBuf> {
+    let dirs = std::fs::read_dir("/usr/lib").ok()?.flatten();
+    dirs.map(|dir| dir.path().join(FAKETIME)).find(|path| path.exists())
 }
 
 /// A figure among a node's metrics.

@@ -71,7 +71,7 @@ impl Verdict {
         let options = Options { retention_slack_ms: RETENTION_SLACK_MS };
         let checked = thalweg_checker::check(&history, &options).context("the history was recorded wrongly")?;
         let (writes, reads) = (Heard::writes(&history), Heard::reads(&history, 1));
-        let gaps = faults.iter().map(|fault| (writes.gap_of(fault), reads.gap_of(fault))).collect();
+        let gaps = faults.iter().map(|fault| (writes.gap_of(fault, &faults), reads.gap_of(fault, &faults))).collect();
         let happened: BTreeSet<Kind> = faults.iter().filter(|fault| !fault.failed).map(|fault| fault.kind).collect();
         let named: BTreeSet<Kind> = scenario.faults.iter().map(|fault| fault.kind).collect();
         let verdict = Verdict {
@@ -160,7 +160,7 @@ impl Verdict {
         writeln!(
             to,
             "{} records acknowledged, {} of them read back where they should be, {} not judged; {} refused, {} unknown; \
-             {} received by {} readers in {} shards",
+             {} received by {} readers and passes in {} shards",
             figures.acked,
             figures.acked_read,
             figures.acked_unjudged,

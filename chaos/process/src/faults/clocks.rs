@@ -47,3 +47,19 @@ async fn skew(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Re
     nodes.iter().try_for_each(|node| node.set_clock(0, 1.0))?;
     Ok(Happening::Happened("all nodes".to_owned()))
 }
+
+/// The node comes back, may lead, and its clock is set right while it runs.
+pub(super) async fn restart_in_wrong_year(
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
+    let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(Happening::NotNow("no node is free")) };
+    let ahead = if random.random() { YEARS_SECS } else { -YEARS_SECS };
+    node.kill().await?;
+    node.set_clock(ahead, 1.0)?;
+    arena.restart(&mut node).await?;
+    tokio::time::sleep(lasts).await;
+    node.set_clock(0, 1.0)?;
+    Ok(Happening::Happened(format!("{}: {ahead:+} s", named(&[node.id()]))))
+}

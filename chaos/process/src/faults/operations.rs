@@ -21,6 +21,8 @@ const SHARDS_MAX: usize = 20;
 const SHARDS_MIN: usize = 3;
 /// Within this an operation that was accepted is done, whatever else happens.
 const DONE_TIMEOUT: Duration = Duration::from_secs(120);
+/// A node that is refused learns it within this, if anybody can be reached.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two looks, and two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 const HOUR_MS: u64 = 3_600_000;
@@ -155,25 +157,31 @@ pub(super) async fn wipe(arena: &Arena, random: &mut StdRng) -> anyhow::Result<H
     let Some(_damage) = arena.try_hold(Hold::Damage) else { return Ok(TAKEN) };
     let Some(mut lost) = arena.any_node(random, |_| true) else { return Ok(Happening::NotNow("no node is free")) };
     let id = lost.id();
-    let new = join(arena).await?;
-    arena.cluster.retire(id);
     lost.kill().await?;
     lost.disk().wipe().await?;
     lost.start()?;
-    if lost.wait_ready(READY_TIMEOUT).await.is_ok() {
+    if lost.wait_ready(REFUSAL_TIMEOUT).await.is_ok() {
         arena.recorder.violation(format!("node {id} lost its disk and was taken back under its old id"));
-        lost.kill().await?;
-    } else if lost.has_process() {
+    }
+    if lost.has_process() {
         // It may wait for others that cannot be reached; it serves nobody.
         lost.kill().await?;
     }
+    let new = replace(arena, id).await?;
+    Ok(Happening::Happened(format!("node {id}, replaced by {new}")))
+}
+
+/// Lets a new node take the place of one that is gone for good, as an operator would.
+pub(super) async fn replace(arena: &Arena, id: NodeId) -> anyhow::Result<NodeId> {
+    arena.cluster.retire(id);
+    let new = join(arena).await?;
     until_ok(arena, "a lost node is removed", |cluster| async move { cluster.remove(id).await }).await?;
     let deadline = Instant::now() + DONE_TIMEOUT;
     while arena.view().open_shards().any(|shard| shard.replicas.contains(&id) || shard.replicas.len() < 3) {
         anyhow::ensure!(Instant::now() < deadline, "the replicas of node {id} are not rebuilt within {DONE_TIMEOUT:?}");
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(Happening::Happened(format!("node {id}, replaced by {new}")))
+    Ok(new)
 }
 
 pub(super) async fn retention(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {

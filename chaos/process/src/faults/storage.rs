@@ -13,8 +13,8 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rustix::process::Signal;
 
-use super::Kind;
 use super::arena::{Arena, Happening, Hold, named};
+use super::{Kind, operations};
 use crate::node::Node;
 
 /// What a full disk has left.
@@ -25,6 +25,9 @@ const SLOW_IOPS: u32 = 20;
 const STALL_MAX: Duration = Duration::from_secs(12);
 /// Where limits of block devices are set.
 const BLKIO: &str = "/sys/fs/cgroup/blkio";
+
+/// What a node says that ends because its files make no sense.
+const CANNOT_OPEN: &str = "cannot open the data";
 
 const NO_NODE: Happening = Happening::NotNow("no node is free");
 const DISKS_TAKEN: Happening = Happening::NotNow("another disk is being repaired");
@@ -164,17 +167,30 @@ pub(super) async fn damage(
     random: &mut StdRng,
 ) -> anyhow::Result<Happening> {
     let Some(_damage) = arena.try_hold(Hold::Damage) else { return Ok(DISKS_TAKEN) };
+    // A node whose store cannot be opened is replaced.
+    let catalog = (kind == Kind::StoreFlip).then(|| arena.try_hold(Hold::Catalog));
+    if matches!(catalog, Some(None)) {
+        return Ok(Happening::NotNow("the catalog is being changed"));
+    }
     let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(NO_NODE) };
     node.kill().await?;
     let done = damage_files(kind, &node.disk().data_dir(), random);
     tokio::time::sleep(lasts).await;
-    arena.restart(&mut node).await?;
-    let what = done?;
-    arena.wait_repaired(node.id()).await?;
-    match what {
-        Some(what) => Ok(Happening::Happened(format!("node {}: {what}", node.id()))),
-        None => Ok(Happening::NotNow("there is no such file yet")),
+    let restarted = arena.restart(&mut node).await;
+    let Some(what) = done? else {
+        return restarted.map(|()| Happening::NotNow("there is no such file yet"));
+    };
+    let id = node.id();
+    match restarted {
+        Ok(()) => arena.wait_repaired(id).await?,
+        // It has noticed, and says that it cannot go on with what it has.
+        Err(_) if kind == Kind::StoreFlip && !node.has_process() && node.log_end().contains(CANNOT_OPEN) => {
+            let new = operations::replace(arena, id).await?;
+            return Ok(Happening::Happened(format!("node {id}: {what}; it refused to start, replaced by {new}")));
+        }
+        Err(error) => return Err(error.context(what)),
     }
+    Ok(Happening::Happened(format!("node {id}: {what}")))
 }
 
 fn damage_files(kind: Kind, data: &Path, random: &mut StdRng) -> anyhow::Result<Option<String>> {
