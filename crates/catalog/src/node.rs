@@ -26,6 +26,14 @@ pub struct NodeRegistration {
     pub zone: String,
 }
 
+impl NodeRegistration {
+    /// A node without addresses, in the zone without a name.
+    pub fn new(id: NodeId, incarnation: Incarnation) -> NodeRegistration {
+        let (peer_address, public_address, admin_address) = Default::default();
+        NodeRegistration { id, incarnation, peer_address, public_address, admin_address, zone: String::new() }
+    }
+}
+
 /// A node as the cluster knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {

@@ -21,14 +21,7 @@ impl World {
     fn of(nodes: u64) -> World {
         let mut world = World::default();
         for id in 1..=nodes {
-            let node = NodeRegistration {
-                id: NodeId(id),
-                incarnation: Incarnation(id),
-                peer_address: String::new(),
-                public_address: String::new(),
-                admin_address: String::new(),
-                zone: String::new(),
-            };
+            let node = NodeRegistration::new(NodeId(id), Incarnation(id));
             world.apply(&Command::RegisterNode { node, now: UnixMillis(1) });
         }
         world

@@ -57,14 +57,7 @@ mod tests {
     fn catalog(nodes: u64) -> Catalog {
         let mut catalog = Catalog::new();
         for id in 1..=nodes {
-            let node = NodeRegistration {
-                id: NodeId(id),
-                incarnation: Incarnation(id),
-                peer_address: String::new(),
-                public_address: String::new(),
-                admin_address: String::new(),
-                zone: String::new(),
-            };
+            let node = NodeRegistration::new(NodeId(id), Incarnation(id));
             catalog.apply(&Command::RegisterNode { node, now: UnixMillis(1) }).unwrap();
         }
         catalog

@@ -17,14 +17,7 @@ fn catalog(nodes: u64) -> Catalog {
     let (cluster_id, token_secret) = ("c".to_owned(), "s".to_owned());
     catalog.apply(&Command::FormCluster { cluster_id, token_secret, voters, now: UnixMillis(1) }).unwrap();
     for id in 1..=nodes {
-        let node = NodeRegistration {
-            id: NodeId(id),
-            incarnation: Incarnation(id),
-            peer_address: String::new(),
-            public_address: String::new(),
-            admin_address: String::new(),
-            zone: String::new(),
-        };
+        let node = NodeRegistration::new(NodeId(id), Incarnation(id));
         catalog.apply(&Command::RegisterNode { node, now: UnixMillis(1) }).unwrap();
     }
     catalog
