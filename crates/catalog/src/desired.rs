@@ -7,6 +7,7 @@
 //! Holds: only while `bootstrap` is set may a group be initialised. A node that once left a group
 //! and returns to it has lost its votes; initialising again could elect a second leader.
 
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{GroupId, HashRange, NodeId, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
 
 use crate::{Catalog, Durability, Shard, ShardState, Stream, StreamStatus};
@@ -72,7 +73,7 @@ impl ReplicaSpec {
             range: shard.range,
             created_at: shard.created_at,
             initial_members: shard.initial_members.clone(),
-            bootstrap: shard.state == ShardState::Opening,
+            bootstrap: shard.state == ShardState::Opening || planted(Planted::GroupFoundedTwice),
             replicas: shard.replicas.clone(),
             settled: shard.settled,
             preferred_leader: shard.preferred_leader(),

@@ -4,6 +4,7 @@
 //! very instant their parents close. So the shards open at any one instant tile the hash space,
 //! back to the trim horizon.
 
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{ShardId, UnixMillis};
 
 use crate::{Shard, Stream};
@@ -51,7 +52,8 @@ impl Stream {
     /// Closed shards whose records are all out of reach at `now`.
     pub fn expired_shards(&self, now: UnixMillis) -> Vec<ShardId> {
         let horizon = self.trim_horizon(now);
-        let expired = |shard: &&Shard| shard.closed_at().is_some_and(|closed| closed <= horizon);
+        let early = planted(Planted::ShardsForgottenEarly);
+        let expired = |shard: &&Shard| shard.closed_at().is_some_and(|closed| closed <= horizon || early);
         self.shards.iter().filter(expired).map(|shard| shard.id).collect()
     }
 }

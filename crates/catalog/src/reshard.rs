@@ -12,6 +12,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{GroupId, SequenceNumber, ShardId, StreamName, UnixMillis};
 
 use crate::{Catalog, Command, Observations, Observed, ReshardCause, ReshardKind, Shard, Step};
@@ -83,7 +84,8 @@ fn open_children(catalog: &Catalog, reshard: &Reshard, observed: &Observations) 
 
 fn seal_parents(catalog: &Catalog, reshard: &Reshard, observed: &Observations, now: UnixMillis) -> Step {
     let parents = shards_of(catalog, reshard, &reshard.parents);
-    let sealed_at = |shard: &Shard| observed.get(&shard.group).and_then(|group| group.sealed_at);
+    let guess = |shard: &Shard| planted(Planted::PublishBeforeSeal).then(|| shard.starting());
+    let sealed_at = |shard: &Shard| observed.get(&shard.group).and_then(|group| group.sealed_at).or(guess(shard));
     let endings: Vec<(ShardId, SequenceNumber)> =
         parents.iter().filter_map(|shard| Some((shard.id, sealed_at(shard)?))).collect();
     if endings.len() == reshard.parents.len() {

@@ -20,6 +20,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
 use thalweg_storage::GroupLog;
 use thalweg_types::NodeId;
+use thalweg_types::planted::{Planted, planted};
 use tokio::sync::watch;
 
 use crate::codec::{self, Entry, LogId, StoredMembers, TypeConfig};
@@ -98,7 +99,10 @@ impl Applier {
     /// The snapshot as of the state machine's snapshot index, if it has one yet.
     fn current_snapshot(&self) -> io::Result<Option<GroupSnapshot>> {
         let state = self.shared.state.lock();
-        let Some(index) = state.machine.snapshot_index().filter(|index| *index > 0) else { return Ok(None) };
+        let Some(mut index) = state.machine.snapshot_index().filter(|index| *index > 0) else { return Ok(None) };
+        if planted(Planted::SnapshotSkipsTheLog) {
+            index = state.applied.map_or(index, |id| id.index);
+        }
         let Some(term) = self.shared.log.read_term(index) else {
             return Err(io::Error::other(format!("the term of snapshot index {index} is not in the log")));
         };

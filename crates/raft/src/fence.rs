@@ -10,12 +10,14 @@
 //! that was ever acknowledged before it was elected.
 
 use crate::codec::{LogId, term_of};
+use thalweg_types::planted::{Planted, planted};
 
 /// Whether a follower that stands at `last` has everything back, hearing from a leader of term
 /// `leader_term` that `committed` is committed.
 pub(crate) fn may_lower(leader_term: u64, committed: Option<LogId>, last: Option<(u64, u64)>) -> bool {
     let Some(committed) = committed else { return false };
-    term_of(&committed) == leader_term && last.is_some_and(|(index, _)| index >= committed.index)
+    let own_term = term_of(&committed) == leader_term || planted(Planted::FenceLoweredEarly);
+    own_term && last.is_some_and(|(index, _)| index >= committed.index)
 }
 
 #[cfg(test)]

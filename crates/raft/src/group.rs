@@ -12,6 +12,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::{ReadPolicy, ServerState};
 use parking_lot::Mutex;
 use thalweg_storage::{GroupLog, Health};
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{GroupId, NodeId};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -120,6 +121,9 @@ impl Group {
     /// How many entries that the living leader said are committed are not applied here; nothing if
     /// this replica cannot tell, because it knows no such leader or is fenced.
     pub fn entries_behind(&self) -> Option<u64> {
+        if planted(Planted::FollowerClaimsNewest) {
+            return Some(0);
+        }
         let inner = &self.0;
         let status = inner.status.borrow();
         let leads = status.leading.then_some(0);
@@ -165,6 +169,9 @@ impl Group {
         if inner.is_fenced() {
             return Err(ReadBarrierError("this replica is fenced".to_owned()));
         }
+        if planted(Planted::FreshReadUnconfirmed) && inner.leads() {
+            return Ok(*self.applied().borrow());
+        }
         inner.wake();
         let barrier = inner.raft.ensure_linearizable(ReadPolicy::ReadIndex).boxed();
         let timeout = inner.node.options.timing.rpc_timeout;
@@ -177,7 +184,10 @@ impl Group {
 
     /// Committed commands from index `from`, at most `max_bytes` but at least one if there is any.
     pub async fn read(&self, from: u64, max_bytes: usize) -> Result<Page, ReadError> {
-        let applied = *self.applied().borrow();
+        let mut applied = *self.applied().borrow();
+        if planted(Planted::UncommittedRead) {
+            applied = self.0.log.state().last.map_or(0, |(index, _)| index);
+        }
         read::read(&self.0.log, from, applied, max_bytes).await
     }
 
@@ -214,7 +224,7 @@ impl Inner {
     }
 
     fn lost_entries(&self) -> bool {
-        self.fenced.load(Ordering::Acquire)
+        self.fenced.load(Ordering::Acquire) && !planted(Planted::FenceIgnored)
     }
 
     pub(crate) fn is_awake(&self) -> bool {

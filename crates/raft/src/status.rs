@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use openraft::ServerState;
 use openraft::metrics::RaftServerMetrics;
 use thalweg_types::NodeId;
+use thalweg_types::planted::{Planted, planted};
 
 use crate::codec::TypeConfig;
 
@@ -38,12 +39,14 @@ impl GroupStatus {
     ) -> GroupStatus {
         let members = metrics.membership_config.membership();
         let leads = metrics.state == ServerState::Leader;
-        let heard = heard_term == metrics.vote.leader_id.term && metrics.current_leader != Some(metrics.id);
+        let term = metrics.vote.leader_id.term;
+        let heard =
+            (heard_term == term || planted(Planted::OldVoteNamesLeader)) && metrics.current_leader != Some(metrics.id);
         let leader = metrics.current_leader.filter(|_| leads || heard).map(NodeId);
         GroupStatus {
             leader,
-            term: metrics.vote.leader_id.term,
-            leading: leads && applied_term == metrics.vote.leader_id.term && !fenced,
+            term,
+            leading: leads && !fenced && (applied_term == term || planted(Planted::LeadsBeforeItsTerm)),
             voters: members.voter_ids().map(NodeId).collect(),
             learners: members.learner_ids().map(NodeId).collect(),
             fenced,

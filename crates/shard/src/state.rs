@@ -20,6 +20,7 @@ mod producers;
 use std::collections::BTreeSet;
 
 use thalweg_types::UnixMillis;
+use thalweg_types::planted::{Planted, planted};
 
 use crate::command::{Command, EntryFacts, ProducerTag};
 
@@ -57,6 +58,9 @@ impl ShardState {
             }
             Command::Seal { reshard, at } => {
                 self.sealed.get_or_insert(Sealed { index, reshard, at });
+                if planted(Planted::WindowsDroppedAtSeal) {
+                    self.producers = Producers::default();
+                }
                 Outcome::Done
             }
             Command::Trim { last, .. } => self.trim_to(last),
@@ -64,7 +68,7 @@ impl ShardState {
     }
 
     fn append(&mut self, facts: EntryFacts, tag: Option<ProducerTag>) -> Outcome {
-        if self.sealed.is_some() {
+        if self.sealed.is_some() && !planted(Planted::SealIgnored) {
             return Outcome::Closed;
         }
         let outcome = self.outcome_of_append(facts, tag);
@@ -84,11 +88,12 @@ impl ShardState {
         if stale || self.voids.contains(&facts.index) {
             return Outcome::Stale;
         }
+        let tag = tag.filter(|_| !planted(Planted::DuplicateCounts));
         tag.map_or(Outcome::Done, |tag| Outcome::of(self.producers.judge(tag)))
     }
 
     fn trim_to(&mut self, last: EntryFacts) -> Outcome {
-        let forward = self.trim.is_none_or(|trim| trim.index < last.index);
+        let forward = self.trim.is_none_or(|trim| trim.index < last.index) || planted(Planted::TrimMovesBack);
         let within = self.last.is_some_and(|newest| last.index <= newest.index);
         if forward && within {
             self.trim = Some(last);
@@ -100,7 +105,8 @@ impl ShardState {
 
     /// Whether an append entry at `index` holds data: not void, not past the seal.
     pub fn is_data(&self, index: u64) -> bool {
-        self.sealed.is_none_or(|sealed| index < sealed.index) && !self.voids.contains(&index)
+        let before_the_end = self.sealed.is_none_or(|sealed| index < sealed.index) || planted(Planted::SealIgnored);
+        before_the_end && (!self.voids.contains(&index) || planted(Planted::VoidsShown))
     }
 
     /// What becomes of a batch with this tag, as far as applied entries tell.

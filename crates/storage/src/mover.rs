@@ -23,6 +23,7 @@ use crate::repair::Repair;
 use crate::shared::{PanicWatch, Shared};
 use crate::store::Change;
 use crate::{ReadError, StorageError, StoreError, read, rewrite};
+use thalweg_types::planted::{Planted, planted};
 
 /// Bytes put into the record store at once.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
@@ -204,7 +205,8 @@ fn stage(shared: &Shared, group: &Arc<Group>, room: &mut u64) -> Result<Option<S
         if let Some((applied, _)) = &checkpoint {
             inner.log.set_applied_end(applied.saturating_add(1));
         }
-        (inner.life, inner.log.moved_end(), inner.log.applied_end())
+        let upto = if planted(Planted::UncommittedMoved) { inner.log.end() } else { inner.log.applied_end() };
+        (inner.life, inner.log.moved_end(), upto)
     });
     let repaired = stage_repairs(shared, group)?;
     let reached = carry(shared, group, from, upto, room)?;
@@ -304,7 +306,8 @@ fn give_up_repairs(shared: &Shared, failure: &StorageError) {
 
 /// Frees the segments that nobody needs any more, now that this commit is durable.
 fn release(shared: &Shared, groups: &[Arc<Group>], floor: u64, commit: u64) {
-    let needed = |group: &Arc<Group>| group.lock().oldest_segment_needed();
+    let needed =
+        |group: &Arc<Group>| group.lock().oldest_segment_needed().filter(|_| !planted(Planted::SegmentRecycledEarly));
     let lowest = groups.iter().filter_map(needed).min().unwrap_or(floor).min(floor);
     if let Some(wal) = shared.wal.lock().as_mut() {
         wal.remember_for_owner(commit);

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use thalweg_wal::Record;
+use thalweg_wal::{Kind, Record};
 
 use crate::group::Group;
 use crate::{Done, LogEntry, StorageError};
+use thalweg_types::planted::{Planted, planted};
 
 /// One thing for the writer to do.
 pub(crate) enum Work {
@@ -47,6 +48,7 @@ impl Work {
     pub(crate) fn needs_sync(&self) -> bool {
         match self {
             Work::Append { sync, .. } => *sync,
+            Work::Mark(record) if record.kind == Kind::Vote => !planted(Planted::VoteNotSynced),
             Work::Rewrite { .. } | Work::Mark(_) => true,
             Work::Answer(_) => false,
         }

@@ -13,6 +13,7 @@ mod clock;
 mod hash_key;
 mod ids;
 pub mod limits;
+pub mod planted;
 mod sequence_number;
 mod serde_text;
 mod shard_id;

@@ -36,6 +36,7 @@ use crate::reader::OpenSegments;
 use crate::record::{Position, Record};
 use crate::segments::{CreateError, Files, Listing};
 use crate::wal::Wal;
+use thalweg_types::planted::{Planted, planted};
 
 /// What a start found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,10 +168,10 @@ fn find_damage(prefix: &Prefix, listing: &Listing, fence: Option<&FenceSlot>) ->
 }
 
 fn judge(found: &Option<Break>, told: Option<(u64, u64)>, prefix: &Prefix) -> Verdict {
-    if let Some(Break { segment, offset, reason }) = found.clone() {
+    if let Some(Break { segment, offset, reason }) = found.clone().filter(|_| !planted(Planted::DamageTakenForTorn)) {
         return Verdict::Damaged { segment, offset, reason };
     }
-    if let Some((segment, offset)) = told {
+    if let Some((segment, offset)) = told.filter(|_| !planted(Planted::DamageReportedOnce)) {
         let reason = "an earlier start found damage that has not been made good".into();
         return Verdict::Damaged { segment, offset, reason };
     }

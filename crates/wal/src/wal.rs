@@ -24,6 +24,7 @@ use crate::reader::{OpenSegments, Reader};
 use crate::record::{Position, Record};
 use crate::recovery::{self, OpenError, Recovery};
 use crate::segments::{CreateError, Files, ZEROS};
+use thalweg_types::planted::{Planted, planted};
 
 /// The log of a node, open for writing. One owner; see [`Reader`] for reading.
 pub struct Wal {
@@ -186,7 +187,11 @@ impl Wal {
         if self.durable_lsn == self.last_lsn {
             return Ok(());
         }
-        if let Err(error) = self.file.sync_data() {
+        let synced = if planted(Planted::SyncSkipped) { Ok(()) } else { self.file.sync_data() };
+        if let Err(error) = synced {
+            if planted(Planted::SyncErrorForgotten) {
+                return Err(SyncError::Failed { reason: error.to_string() });
+            }
             return Err(SyncError::Failed { reason: self.fail("syncing the log", &error) });
         }
         self.durable_lsn = self.last_lsn;
@@ -198,6 +203,9 @@ impl Wal {
     /// writes the second slot; further ones write nothing.
     pub fn write_fence(&mut self) -> Result<(), FenceError> {
         self.check().map_err(|reason| FenceError::Failed { reason })?;
+        if planted(Planted::FenceFileNotWritten) {
+            return Ok(());
+        }
         let slot = FenceSlot {
             generation: 0,
             durable_lsn: self.durable_lsn,

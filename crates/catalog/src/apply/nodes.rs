@@ -1,5 +1,6 @@
 //! Nodes: registering, draining, giving up, removing.
 
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{NodeId, UnixMillis};
 
 use crate::{Applied, Catalog, Node, NodeChange, NodeRegistration, NodeState, Outcome, Refusal, StreamStatus};
@@ -13,7 +14,9 @@ impl Catalog {
         let node = match self.nodes.get(&id) {
             None => Node::registered(given, now),
             Some(known) if known.state == NodeState::Removed => return Err(Refusal::NodeRemoved { node: id }),
-            Some(known) if known.incarnation != given.incarnation => return Err(Refusal::NodeIncarnation { node: id }),
+            Some(known) if known.incarnation != given.incarnation && !planted(Planted::NodeIdReused) => {
+                return Err(Refusal::NodeIncarnation { node: id });
+            }
             Some(known) => known.registered_again(given),
         };
         if self.nodes.get(&id) == Some(&node) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use thalweg_types::limits::REPLICATION_MAX;
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{NodeId, ShardId, StreamName};
 
 use super::known_shard;
@@ -22,7 +23,8 @@ impl Catalog {
             return Ok(Applied::Unchanged);
         }
         let hosts: Vec<NodeId> = shard.hosts().collect();
-        let previous = hosts.into_iter().filter(|host| !replicas.contains(host)).collect();
+        let leaves = |host: &NodeId| !replicas.contains(host) && !planted(Planted::RemovedBeforeSettled);
+        let previous = hosts.into_iter().filter(leaves).collect();
         let same_voters = as_set(replicas) == as_set(&shard.replicas);
         self.stream_mut(name)?.shards.replace_hosts(id, |shard| {
             shard.settled &= same_voters;

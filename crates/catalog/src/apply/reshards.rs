@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use thalweg_types::limits::SHARDS_PER_STREAM_MAX;
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{GroupId, HashKey, HashRange, NodeId, SequenceNumber, ShardId, StreamName, UnixMillis};
 
 use super::streams::whole_second;
@@ -177,8 +178,10 @@ impl Catalog {
             ShardState::Open | ShardState::Sealing => {}
         }
         match self.reshard_of(stream, id) {
-            Some(reshard) => Err(Refusal::ShardBusy { stream: name(), shard: id, reshard }),
-            None => Ok(shard),
+            Some(reshard) if !planted(Planted::BusyParentTaken) => {
+                Err(Refusal::ShardBusy { stream: name(), shard: id, reshard })
+            }
+            _ => Ok(shard),
         }
     }
 
@@ -199,7 +202,7 @@ impl Catalog {
                 let within = at.0 > low.0.saturating_add(1) && at < high;
                 let halves = range.split_at(at).filter(|_| within || cause == ReshardCause::Scaling);
                 let (lower, upper) = halves.ok_or(Refusal::SplitPoint { shard, at, low, high })?;
-                Ok(vec![lower, upper])
+                Ok(vec![if planted(Planted::SplitOverlaps) { range } else { lower }, upper])
             }
             ReshardKind::Merge { shard, adjacent } => {
                 let (lower, upper) =
@@ -223,14 +226,15 @@ fn children(
 ) -> Vec<Shard> {
     let parents = kind.parents();
     let after = |id: &ShardId| stream.shards.get(*id).map(|parent| parent.created_at.0.saturating_add(1000));
-    let earliest = parents.iter().filter_map(after).max().unwrap_or(0);
+    let earliest =
+        parents.iter().filter_map(after).max().filter(|_| !planted(Planted::ChildrenNotYounger)).unwrap_or(0);
     let created_at = whole_second(UnixMillis(now.0.max(earliest)));
     let child = |(i, (range, members)): (usize, (&HashRange, &Vec<NodeId>))| Shard {
         id: ShardId(stream.next_shard.0 + i as u32),
         group: GroupId(first_group.0 + i as u64),
         range: *range,
         parents: parents.clone(),
-        state: ShardState::Opening,
+        state: if planted(Planted::ChildrenOpenEarly) { ShardState::Open } else { ShardState::Opening },
         replicas: members.clone(),
         previous: Vec::new(),
         settled: true,

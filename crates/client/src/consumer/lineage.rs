@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use thalweg_types::ShardId;
+use thalweg_types::planted::{Planted, planted};
 
 use super::checkpoint::{ShardProgress, StartPosition};
 use crate::describe::ShardDescription;
@@ -73,7 +74,7 @@ impl Lineage {
         for shard in image.shards() {
             let stage = *self.stages.entry(shard.id).or_insert(Stage::From(self.otherwise));
             if let Stage::From(position) = stage
-                && shard.parents().all(|parent| self.is_past(parent, image))
+                && (shard.parents().all(|parent| self.is_past(parent, image)) || planted(Planted::ChildReadEarly))
             {
                 ready.push((shard.id, position));
             }

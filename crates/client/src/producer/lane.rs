@@ -19,6 +19,7 @@ mod ends;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{HashRange, ProducerId, RecordBatch, SequenceNumber, ShardId};
 use tokio::time::Instant;
 
@@ -103,7 +104,8 @@ impl Lane {
 
     /// Chooses the batch to send now, packing a new one where that is due.
     pub(super) fn next_batch(&mut self, now: Instant, limits: &Limits) -> Option<usize> {
-        let limit = if self.pipelining { limits.in_flight } else { 1 };
+        let many = self.pipelining || planted(Planted::FirstBatchNotAlone);
+        let limit = if many { limits.in_flight } else { 1 };
         if now < self.resume_at || self.in_flight() >= limit {
             return None;
         }
@@ -143,7 +145,8 @@ impl Lane {
         let batch = &mut self.unacked[at];
         batch.flight = Flight::Sent { request, at: now, alone };
         self.failing = false;
-        let tag = limits.idempotent.then_some((self.identity, batch.sequence));
+        let untagged = planted(Planted::RetryWithoutTag) && batch.tainted;
+        let tag = (limits.idempotent && !untagged).then_some((self.identity, batch.sequence));
         Attempt { batch: batch.bytes.clone(), tag }
     }
 
@@ -201,7 +204,7 @@ impl Lane {
         if sent && !limits.idempotent {
             self.give_up(at, &unknown(why));
         } else {
-            batch.tainted |= sent;
+            batch.tainted |= sent && !planted(Planted::UnknownIsFailure);
         }
         self.go_elsewhere(None, now);
     }
@@ -272,7 +275,8 @@ impl Lane {
 
     /// Whether a retired lane's records may move: every batch is certainly not applied.
     pub(super) fn is_settled(&self) -> bool {
-        self.phase == Phase::Retired && self.in_flight() == 0 && !self.any_tainted()
+        let decided = !self.any_tainted() || planted(Planted::MovedInDoubt);
+        self.phase == Phase::Retired && self.in_flight() == 0 && decided
     }
 
     /// All records that are left, oldest first.

@@ -12,6 +12,7 @@ use thalweg_catalog::{
     Catalog, Command, NodeChange, NodeState, Shard, Step, Stream, StreamStatus, create, placement, repair, reshard,
     scale,
 };
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{NodeId, UnixMillis};
 
 use super::hub::Sight;
@@ -58,7 +59,10 @@ pub(crate) fn plan(ground: &Ground<'_>) -> Vec<Command> {
 /// Gives up nodes that are away for too long and takes back those that returned.
 fn liveness(ground: &Ground<'_>) -> Vec<Command> {
     let change = |node: &thalweg_catalog::Node| {
-        let away = ground.sight.absence(node.id);
+        let mut away = ground.sight.absence(node.id);
+        if planted(Planted::DeadAtOnce) && !away.is_zero() {
+            away = Duration::MAX;
+        }
         match node.state {
             NodeState::Active | NodeState::Draining => (away >= ground.node_dead_after).then_some(NodeChange::MarkDead),
             NodeState::Dead { .. } => away.is_zero().then_some(NodeChange::MarkAlive),

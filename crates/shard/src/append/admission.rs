@@ -3,6 +3,7 @@
 //! Hashing every key again would cost more than the append, so the header's range, which the
 //! checksum covers, is believed for hashed keys; explicit hash keys are compared one by one.
 
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{HashKey, HashRange, RecordBatch};
 
 use super::AppendError;
@@ -11,6 +12,9 @@ use crate::spec::ReplicaSpec;
 /// Whether the shard takes the batch, as far as the batch itself tells.
 pub(crate) fn admit(batch: &RecordBatch, spec: &ReplicaSpec) -> Result<(), AppendError> {
     let wrong = |keys| AppendError::WrongShard { keys, range: spec.range };
+    if planted(Planted::RangeNotChecked) {
+        return Ok(());
+    }
     if !spec.range.covers(&batch.hash_range()) {
         return Err(wrong(batch.hash_range()));
     }

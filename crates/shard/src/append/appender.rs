@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use thalweg_raft::{Group, GroupStatus, Payload};
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{Clock, NodeId, RecordBatch, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
@@ -120,6 +121,9 @@ impl Appender {
     /// next one may take an attempt of the same batch that is still travelling: closed is said
     /// only once the seal stands.
     async fn answer_when_sealed(&self, tag: Option<ProducerTag>) -> Result<Ticket, AppendError> {
+        if planted(Planted::ClosedBeforeTheSeal) {
+            return Err(AppendError::Closed);
+        }
         let (mut landmarks, mut status) = (self.state.landmarks(), self.status.clone());
         let ended = async {
             tokio::select! {
@@ -158,6 +162,7 @@ impl Appender {
         let spec = self.spec.borrow();
         match waited {
             _ if spec.takes_appends() => Ok(()),
+            Ok(()) if spec.closed && planted(Planted::ClosedByTheImage) => Err(AppendError::Closed),
             Ok(()) if spec.closed => Err(self.end_is_not_here()),
             Ok(()) => self.leading_term().map(|_| ()),
             Err(_) => Err(AppendError::Unavailable { reason: "it is not open for writes yet".to_owned() }),

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{ProducerId, UnixMillis};
 use tokio::sync::watch;
 
@@ -49,12 +50,13 @@ impl InFlight {
     /// A stamp for the next entry: now, but never before an earlier entry.
     pub(crate) fn stamp(&mut self, now: UnixMillis, applied: &ShardState) -> UnixMillis {
         let newest = applied.last().map_or(UnixMillis(0), |last| last.arrived);
-        self.stamped = now.max(newest).max(self.stamped);
+        self.stamped = if planted(Planted::ArrivalMayFall) { now } else { now.max(newest).max(self.stamped) };
         self.stamped
     }
 
     pub(crate) fn judge(&self, tag: ProducerTag, applied: &ShardState) -> Judgement {
-        let Some(on_their_way) = self.by_producer.get(&tag.producer) else { return self.judge_applied(tag, applied) };
+        let on_their_way = self.by_producer.get(&tag.producer).filter(|_| !planted(Planted::InFlightForgotten));
+        let Some(on_their_way) = on_their_way else { return self.judge_applied(tag, applied) };
         if let Some((_, receipt)) = on_their_way.iter().find(|(sequence, _)| *sequence == tag.sequence) {
             return Judgement::Attach(receipt.clone());
         }

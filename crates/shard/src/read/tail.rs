@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use thalweg_types::planted::{Planted, planted};
 use tokio::time::Instant;
 
 use super::{Cursor, Page, ReadError, Subscription, read_page};
@@ -56,7 +57,10 @@ impl Pages {
                 return Err(ReadError::Gone);
             }
             let page = page?;
-            self.next = page.next;
+            let skipped = u64::from(planted(Planted::TailSkips) && !page.batches.is_empty());
+            if !planted(Planted::TailResends) {
+                self.next = Cursor { index: page.next.index + skipped, ..page.next };
+            }
             if page.is_news() || Instant::now() >= deadline {
                 return Ok(page);
             }

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{ProducerId, UnixMillis};
 
 use super::producers::{Producers, Window};
@@ -38,8 +39,10 @@ impl ShardState {
         });
         to.put_u32_le(self.voids.len() as u32);
         self.voids.iter().for_each(|index| to.put_u64_le(*index));
-        to.put_u32_le(self.producers.windows().len() as u32);
-        for (producer, window) in self.producers.windows() {
+        let none = Producers::default();
+        let producers = if planted(Planted::WindowsNotSaved) { &none } else { &self.producers };
+        to.put_u32_le(producers.windows().len() as u32);
+        for (producer, window) in producers.windows() {
             to.put_u128_le(producer.0);
             to.put_u8(window.batches.len() as u8);
             for (sequence, facts) in &window.batches {

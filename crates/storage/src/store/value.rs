@@ -7,6 +7,7 @@
 //! sits under another key does not decode.
 
 use bytes::{Buf, BufMut, Bytes};
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{GroupId, crc32c};
 
 use super::keys::log_key;
@@ -34,7 +35,8 @@ pub(super) fn decode(group: GroupId, index: u64, value: Bytes) -> Option<LogEntr
     let expected = header.get_u32_le();
     let term = header.get_u64_le();
     let head_len = header.get_u32_le() as usize;
-    if checksum(group, index, &value[4..]) != expected || value.len() - HEADER_BYTES < head_len {
+    let intact = checksum(group, index, &value[4..]) == expected || planted(Planted::StoreChecksumIgnored);
+    if !intact || value.len() - HEADER_BYTES < head_len {
         return None;
     }
     let body_at = HEADER_BYTES + head_len;

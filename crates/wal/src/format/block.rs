@@ -18,6 +18,7 @@
 //! covers them through the frame headers.
 
 use bytes::Bytes;
+use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{GroupId, crc32c};
 
 use super::{Put, Take, is_sealed, seal};
@@ -131,7 +132,8 @@ pub(crate) fn take_frame(bytes: &Bytes, segment: u64) -> Result<(Record, usize),
         return Err(BadFrame::Header);
     }
     let (head, body) = (bytes.slice(FRAME_HEADER_BYTES..body_start), bytes.slice(body_start..end));
-    if crc32c(&head) != head_crc || crc32c(&body) != body_crc {
+    let intact = crc32c(&head) == head_crc && crc32c(&body) == body_crc;
+    if !intact && !planted(Planted::LogChecksumIgnored) {
         return Err(BadFrame::Payload);
     }
     Ok((Record { group, kind, index, term, head, body }, end))
