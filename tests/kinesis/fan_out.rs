@@ -330,15 +330,7 @@ async fn a_reader_that_stalls_is_not_read_ahead_for_and_delays_nobody() {
     let other = register(&api, "stalled", "brisk").await;
     let body = oldest(&consumer, 0).to_string();
     let mut socket = TcpStream::connect(cluster.endpoints[2]).await.unwrap();
-    let request = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nX-Amz-Target: Kinesis_20131202.SubscribeToShard\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut status = [0; 15];
-    socket.read_exact(&mut status).await.unwrap();
-    assert_eq!(&status, b"HTTP/1.1 200 OK");
+    wire::begun(&mut socket, "SubscribeToShard", &body).await;
 
     let data = STANDARD.encode(vec![b'x'; 1_000_000]);
     let records: Vec<_> = (0..10).map(|_| json!({ "Data": data, "PartitionKey": "k" })).collect();

@@ -21,7 +21,7 @@ use crate::answer::Answer;
 use crate::auth::{self, Caller};
 use crate::call::Call;
 use crate::freshness::{self, Freshness};
-use crate::http::{self, BodyRoom, Head};
+use crate::http::{self, ANSWERS_BYTES_MAX, AnswerRoom, BodyRoom, Head, STALL_MAX};
 use crate::identity::RequestIds;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -50,6 +50,7 @@ const SUBSCRIPTION_LIFE: Duration = Duration::from_secs(300);
 pub struct Gateway {
     inner: Arc<Inner>,
     subscription_life: Duration,
+    answers: AnswerRoom,
 }
 
 struct Inner {
@@ -76,7 +77,8 @@ impl Gateway {
         let freshness = Freshness::new();
         let inner =
             Inner { client, catalog, clock, ids, producers, limits, freshness, bodies, metrics, account, config };
-        Gateway { inner: Arc::new(inner), subscription_life: SUBSCRIPTION_LIFE }
+        let answers = AnswerRoom::new(ANSWERS_BYTES_MAX, STALL_MAX);
+        Gateway { inner: Arc::new(inner), subscription_life: SUBSCRIPTION_LIFE, answers }
     }
 
     /// The same front, whose subscriptions last so long instead of the service's five minutes: for
@@ -84,6 +86,13 @@ impl Gateway {
     #[must_use]
     pub fn with_subscription_life(self, subscription_life: Duration) -> Gateway {
         Gateway { subscription_life, ..self }
+    }
+
+    /// The same front, with so many bytes for answers under way, each cut when its reader takes nothing
+    /// for so long: for tests of what comes then.
+    #[must_use]
+    pub fn with_answer_room(self, bytes_max: usize, stall_max: Duration) -> Gateway {
+        Gateway { answers: AnswerRoom::new(bytes_max, stall_max), ..self }
     }
 
     /// Answers every path and method: the Kinesis API knows only `POST /`, and says so itself.
@@ -170,6 +179,10 @@ impl Gateway {
 
     pub(crate) fn subscription_life(&self) -> Duration {
         self.subscription_life
+    }
+
+    pub(crate) fn answers(&self) -> &AnswerRoom {
+        &self.answers
     }
 
     pub(crate) fn ids(&self) -> &RequestIds {

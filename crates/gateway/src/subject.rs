@@ -42,7 +42,7 @@ pub(crate) struct Subject {
     pub(crate) stream: Option<Arc<Stream>>,
     /// The consumer, if it is there.
     pub(crate) consumer: Option<FanOutConsumer>,
-    /// The ARN of the stream that is named, whether it is there or not.
+    /// The ARN of the stream that is named, whether it is there or not, for a request with a signature.
     pub(crate) stream_arn: Option<String>,
     /// Likewise of the consumer.
     pub(crate) consumer_arn: Option<String>,
@@ -105,7 +105,9 @@ impl Names {
             Some(StreamNamed::Foreign(_)) | None => None,
         };
         let consumer = stream.zip(self.consumer.as_ref()).and_then(|(stream, wanted)| stream.consumer(wanted));
-        let arn = self.stream_arn(call, stream.map(Arc::as_ref));
+        // Only who signs is judged by policies.
+        let judged = call.principal.is_some();
+        let arn = judged.then(|| self.stream_arn(call, stream.map(Arc::as_ref))).flatten();
         Subject {
             is_complete: self.is_complete(call, stream.map(Arc::as_ref), consumer),
             consumer_arn: arn.as_ref().and_then(|arn| self.consumer_arn(arn, consumer)),

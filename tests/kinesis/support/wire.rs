@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -112,4 +113,17 @@ pub(crate) fn raw(method: &str, headers: &[(&str, &str)], body: impl Into<Bytes>
         request = request.header(*name, *value);
     }
     request.body(Full::new(body.into())).expect("a request")
+}
+
+/// Sends a request on a bare HTTP/1.1 connection and takes the first line of its answer, and nothing more.
+pub(crate) async fn begun(socket: &mut TcpStream, operation: &str, body: &str) {
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(request.as_bytes()).await.expect("the connection is open");
+    let mut status = [0; 15];
+    timeout(PATIENCE, socket.read_exact(&mut status)).await.expect("an answer in time").expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 200 OK");
 }

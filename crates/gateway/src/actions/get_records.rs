@@ -18,7 +18,8 @@ use crate::{Gateway, failure, limits, present, read, target};
 const RECORDS_MAX: usize = 10_000;
 /// Data of a page at most.
 const PAGE_BYTES_MAX: u32 = 10 * 1024 * 1024;
-/// For a caller that wants few records: they may be large, but are likely not.
+/// For a caller that wants few records, which may be large but are likely not; and for all while many
+/// answers are under way.
 const SMALL_PAGE_BYTES: u32 = 1024 * 1024;
 const SMALL_PAGE_RECORDS: usize = 500;
 
@@ -36,11 +37,13 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Res
     call.end_dry_run(input.flag("DryRun"))?;
     let limit = input.int("Limit").map_or(RECORDS_MAX, |limit| limit as usize);
     let max_bytes = if limit <= SMALL_PAGE_RECORDS { SMALL_PAGE_BYTES } else { PAGE_BYTES_MAX };
+    let (mut room, max_bytes) = gateway.answers().for_page(max_bytes, SMALL_PAGE_BYTES).await?;
     let options = ReadOptions { max_bytes, ..ReadOptions::default() };
     let position = read::position(shard, token.position);
     let page = gateway.client().read_page(&stream.name, shard.id, position, options).await;
     let mut page = page.map_err(|error| failure::of_read(call, stream, &error))?;
 
+    room.fit(read::bytes(&page.records), page.records.len()).await?;
     let unread = page.records.get(limit).cloned();
     page.records.truncate(limit);
     limits::note_read(gateway, stream, shard.id, read::bytes(&page.records)).await;
@@ -55,14 +58,14 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Res
         _ => Vec::new(),
     };
     if !children.is_empty() {
-        return Ok(output.with("ChildShards", children).into());
+        return Ok(Answer::Page(output.with("ChildShards", children), room));
     }
     let position = match &unread {
         Some(next) => after(next),
         None => TokenPosition::AtCounter { index: page.next_index, record: 0 },
     };
     let next = ShardIteratorToken { position, issued: call.now, ..token };
-    Ok(output.with("NextShardIterator", next.seal(&key)).into())
+    Ok(Answer::Page(output.with("NextShardIterator", next.seal(&key)), room))
 }
 
 fn count(gateway: &Gateway, stream: &Stream, page: &ReadPage, behind: u64) {

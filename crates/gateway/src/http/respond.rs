@@ -1,7 +1,8 @@
 //! Answers and errors as HTTP, and the headers that every response carries.
 
 use ::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH,
+    CONTENT_TYPE, ORIGIN,
 };
 use ::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use axum::body::Body;
@@ -24,6 +25,14 @@ pub(crate) fn respond(format: Format, answered: Result<Answer, ApiError>) -> Res
     match answered {
         Ok(Answer::Empty) => with_type(format, Body::empty()),
         Ok(Answer::Output(output)) => with_type(format, Body::from(codec::encode(format, &output))),
+        Ok(Answer::Page(output, room)) => {
+            let encoded = Bytes::from(codec::encode(format, &output));
+            drop(output);
+            let length = HeaderValue::from(encoded.len());
+            let mut response = with_type(format, room.body(encoded));
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+            response
+        }
         Ok(Answer::Events(frames)) => {
             let frames = frames.map(Ok::<Bytes, std::convert::Infallible>);
             let mut response = Response::new(Body::from_stream(frames));
