@@ -41,6 +41,8 @@ fn times_sizes_and_places_are_read_as_people_write_them() {
         "thalweg stream delete orders --with-consumers --yes",
         "thalweg admin access-key create --description ci",
         "thalweg admin access-key create --id AKIAEXAMPLE",
+        "thalweg admin access-key create --restricted",
+        "thalweg admin access-key create --allow ListStreams,kinesis:Describe*",
         "thalweg admin access-key rm AKIAEXAMPLE",
         "thalweg admin access-key ls",
         "thalweg admin events --stream orders -n 200 -f",
@@ -61,6 +63,7 @@ fn wrong_arguments_are_refused() {
         "thalweg stream set orders --tag env",
         "thalweg stream set orders --limits tight",
         "thalweg admin access-key create --secret hush",
+        "thalweg admin access-key create --allow s3:GetObject",
         "thalweg put orders a --file b",
         "thalweg tail orders --from yesterday",
     ] {
