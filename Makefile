@@ -16,7 +16,7 @@ BIN := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test soak chaos models verify fmt-check layering clippy docs fix bench install
+.PHONY: help dev test soak chaos models crash verify fmt-check layering clippy docs fix bench install
 
 help: ## say what there is
 	@echo "Thalweg: make TARGET [ARGS=...] [PROFILE=release]"
@@ -73,6 +73,12 @@ fix: ## format, and apply what clippy can fix by itself
 bench: ## measure a three-node cluster on this machine (ARGS="produce --help"; SDKs as load: --client rust, java)
 	$(CARGO) build $(LOCKED) --release -p thalweg
 	@.ci/bench $(CARGO_TARGET_DIR)/release/thalweg $(ARGS)
+
+CUTS ?= 200
+CORRUPTIONS ?= 500
+crash: ## cut the power under a node's log, damage its files, break its disk (CUTS=200 CORRUPTIONS=500)
+	$(CARGO) build $(LOCKED) -p thalweg-crash
+	@$(CARGO_TARGET_DIR)/debug/thalweg-crash --cuts $(CUTS) --corruptions $(CORRUPTIONS) $(ARGS)
 
 install: ## build for release and put `thalweg` into cargo's bin folder
 	$(CARGO) install --locked --path crates/thalweg
