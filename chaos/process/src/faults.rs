@@ -78,6 +78,7 @@ kinds! {
     PowerCut "power-cut" ["F25"] "a node loses its power: what it had not synced is gone";
     PowerCutAll "power-cut-all" ["F26"] "all nodes lose their power at once";
     SyncError "sync-error" ["F27"] "a node's fdatasync fails once";
+    WriteError "write-error" ["F28"] "a node's writes to its log fail";
     DiskFull "disk-full" ["F30"] "a node's disk is full";
     WalFlip "wal-flip" ["F32"] "one bit in the log of a dead node flips";
     WalCut "wal-cut" ["F34"] "the log of a dead node ends early";
@@ -92,6 +93,7 @@ kinds! {
     ClockYears "clock-years" ["F41" "F42"] "a node's clock jumps by ten years";
     RestartInWrongYear "restart-in-wrong-year" ["F41" "F42"] "a node starts while its clock is wrong by ten years";
     ClockDrift "clock-drift" ["F43"] "a node's clock runs at half or twice its speed";
+    ClockFreeze "clock-freeze" ["F44"] "a node's clock stands still";
     ClockSkew "clock-skew" ["F45"] "every node has a time of its own";
     Split "split" ["F46"] "a shard is split";
     Merge "merge" ["F47"] "two neighbours are merged";
@@ -191,7 +193,7 @@ pub(crate) async fn happen(
         Kind::Reset => network::reset(arena, lasts, random).await,
         Kind::PowerCut => storage::power_cut(arena, lasts, random).await,
         Kind::PowerCutAll => storage::power_cut_all(arena, lasts).await,
-        Kind::SyncError => storage::sync_error(arena, lasts, random).await,
+        Kind::SyncError | Kind::WriteError => storage::failing_calls(kind, arena, lasts, random).await,
         Kind::DiskFull | Kind::StalledDisk | Kind::SlowDisk => storage::hinder(kind, arena, lasts, random).await,
         Kind::ReadOnly => storage::read_only(arena, lasts, random).await,
         Kind::WalFlip | Kind::WalCut | Kind::WalDelete | Kind::StoreFlip => {
@@ -199,9 +201,12 @@ pub(crate) async fn happen(
         }
         Kind::Wipe => operations::wipe(arena, random).await,
         Kind::RestartInWrongYear => clocks::restart_in_wrong_year(arena, lasts, random).await,
-        Kind::ClockForward | Kind::ClockBack | Kind::ClockYears | Kind::ClockDrift | Kind::ClockSkew => {
-            clocks::shift(kind, arena, lasts, random).await
-        }
+        Kind::ClockForward
+        | Kind::ClockBack
+        | Kind::ClockYears
+        | Kind::ClockDrift
+        | Kind::ClockFreeze
+        | Kind::ClockSkew => clocks::shift(kind, arena, lasts, random).await,
         Kind::Split | Kind::Merge | Kind::Scale => operations::reshard(kind, arena, random).await,
         Kind::Transfer => operations::transfer(arena, random).await,
         Kind::Drain => operations::drain(arena, lasts, random).await,

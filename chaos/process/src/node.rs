@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::disk::Disk;
 use crate::net::{self, Port};
+use crate::tools::run;
 
 /// Where every node listens, each at its own address.
 const PUBLIC_PORT: u16 = 4567;
@@ -187,6 +188,12 @@ impl Node {
     pub(crate) fn set_clock(&self, ahead_secs: i64, speed: f64) -> anyhow::Result<()> {
         let speed = if speed == 1.0 { String::new() } else { format!(" x{speed}") };
         Ok(std::fs::write(&self.clock, format!("{ahead_secs:+}{speed}\n"))?)
+    }
+
+    /// Stops its wall clock where the machine's is now.
+    pub(crate) fn stop_clock(&self) -> anyhow::Result<()> {
+        let now = run("date +%Y-%m-%d_%H:%M:%S")?;
+        Ok(std::fs::write(&self.clock, now.replace('_', " "))?)
     }
 
     /// Whether it has a process, halted or not.

@@ -50,6 +50,8 @@ pub(crate) struct Verdict {
     pub(crate) lasted: Duration,
     /// Splits and merges.
     pub(crate) reshards: usize,
+    /// Codes that the load stands for: retries that were sent again, slow consumers, a hot key.
+    pub(crate) codes_of_load: Vec<&'static str>,
 }
 
 impl Verdict {
@@ -85,6 +87,7 @@ impl Verdict {
             samples,
             lasted,
             reshards: count,
+            codes_of_load: codes_of_load(scenario, &history),
         };
         verdict.keep(&history)?;
         Ok(verdict)
@@ -121,9 +124,10 @@ impl Verdict {
         gaps.into_iter().map(|(kind, (writes, reads))| (kind, (summary(writes), summary(reads)))).collect()
     }
 
-    /// Codes of the project's list that were exercised.
+    /// Codes of the project's list that were exercised, by faults or by the load itself.
     pub(crate) fn codes(&self) -> BTreeSet<&'static str> {
-        self.by_kind().into_keys().flat_map(|kind| kind.codes().iter().copied()).collect()
+        let of_faults = self.by_kind().into_keys().flat_map(|kind| kind.codes().iter().copied());
+        of_faults.chain(self.codes_of_load.iter().copied()).collect()
     }
 
     /// The end of what is printed.
@@ -196,6 +200,12 @@ impl Verdict {
         }
         Ok(())
     }
+}
+
+fn codes_of_load(scenario: &Scenario, history: &History) -> Vec<&'static str> {
+    let retried = history.writes.iter().any(|write| write.attempts > 1);
+    let all = [("F53", retried), ("F54", scenario.load.slow > 0), ("F56", scenario.load.hot_key > 0.0)];
+    all.into_iter().filter(|(_, present)| *present).map(|(code, _)| code).collect()
 }
 
 /// A panic in any node's log is a violation, whatever became of it.

@@ -25,6 +25,12 @@ pub(super) async fn shift(
         return skew(arena, lasts, random).await;
     }
     let Some(node) = arena.any_node(random, |_| true) else { return Ok(Happening::NotNow("no node is free")) };
+    if kind == Kind::ClockFreeze {
+        node.stop_clock()?;
+        tokio::time::sleep(lasts).await;
+        node.set_clock(0, 1.0)?;
+        return Ok(Happening::Happened(named(&[node.id()])));
+    }
     let (ahead, speed) = match kind {
         Kind::ClockForward => (random.random_range(60..=JUMP_SECS_MAX), 1.0),
         Kind::ClockBack => (-random.random_range(60..=JUMP_SECS_MAX), 1.0),

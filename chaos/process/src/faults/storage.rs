@@ -65,26 +65,33 @@ pub(super) async fn power_cut_all(arena: &Arena, lasts: Duration) -> anyhow::Res
     Ok(Happening::Happened("all nodes".to_owned()))
 }
 
-pub(super) async fn sync_error(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+pub(super) async fn failing_calls(
+    kind: Kind,
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
     let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(NO_NODE) };
-    let mut strace = failing_syncs(&node)?;
+    let calls = if kind == Kind::WriteError { "pwrite64,pwritev" } else { "fdatasync" };
+    let mut strace = fail(&node, calls)?;
     let ended = node.wait_ended().await;
     let _ = strace.kill();
     strace.wait()?;
-    let status = ended.context("a node whose sync failed went on")?;
+    let status = ended.with_context(|| format!("a node went on whose {calls} failed"))?;
     if status.success() {
-        arena.recorder.violation(format!("node {}: its sync failed and it ended as if nothing were wrong", node.id()));
+        arena.recorder.violation(format!("node {}: {calls} failed and it ended as if all were well", node.id()));
     }
     tokio::time::sleep(lasts).await;
     arena.restart(&mut node).await?;
     Ok(Happening::Happened(named(&[node.id()])))
 }
 
-fn failing_syncs(node: &Node) -> anyhow::Result<Child> {
+/// Makes some of its system calls fail with an I/O error.
+fn fail(node: &Node, calls: &str) -> anyhow::Result<Child> {
     let process = node.process_id().context("the node does not run")?;
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null", "-p", &process.to_string()]);
-    strace.args(["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"]);
+    strace.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error=EIO")]);
     strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     strace.spawn().context("cannot start strace")
 }
