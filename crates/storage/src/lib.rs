@@ -16,6 +16,7 @@
 //! (recovery).
 
 mod cache;
+mod distrust;
 mod entry;
 mod errors;
 mod group;

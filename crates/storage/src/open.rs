@@ -18,8 +18,7 @@ use crate::group_meta::GroupMeta;
 use crate::log_index::Hot;
 use crate::node_meta::NodeMeta;
 use crate::shared::{Parts, Shared};
-use crate::store::Change;
-use crate::{Driver, OpenError, Options, RecordStore, marks};
+use crate::{Driver, OpenError, Options, RecordStore, distrust, marks};
 
 /// What a start found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +76,7 @@ pub(crate) fn open(
         tracing::error!(%reason, "acknowledged records may be missing; all groups are fenced");
         let commit = node.commit.max(recovery.owner_mark) + 1;
         node = NodeMeta { commit, durable_lsn: wal.durable_lsn(), distrusts_absent: true };
-        fence_all(&*store, &node, &mut groups, &replay.gaps)?;
+        distrust::fence_all(&mut wal, &*store, &node, &mut groups, &replay.gaps)?;
         // The fence of each group is durable, so the log need not repeat its verdict.
         wal.clear_damage().map_err(|error| OpenError::Wal(error.to_string()))?;
     }
@@ -96,22 +95,6 @@ pub(crate) fn open(
 fn describe(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-fn fence_all(
-    store: &dyn RecordStore,
-    node: &NodeMeta,
-    groups: &mut BTreeMap<GroupId, Inner>,
-    gaps: &BTreeMap<GroupId, u64>,
-) -> Result<(), OpenError> {
-    let mut changes = vec![Change::Node { meta: node.encode() }];
-    let is_here = |group: &GroupId, inner: &Inner| inner.exists() || gaps.contains_key(group);
-    for (group, inner) in groups.iter_mut().filter(|(group, inner)| is_here(group, inner)) {
-        inner.fenced = true;
-        let meta = inner.meta(inner.log.moved_end());
-        changes.push(Change::Meta { group: *group, meta: meta.encode() });
-    }
-    Ok(store.commit(&changes)?)
 }
 
 /// Groups as they are after the records replayed so far.

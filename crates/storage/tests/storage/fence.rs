@@ -1,5 +1,7 @@
 //! Damage to the write-ahead log: everything on the node is fenced, durably, until lowered.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use thalweg_storage::MemoryStore;
 use thalweg_types::GroupId;
@@ -100,4 +102,52 @@ fn a_group_that_damage_took_altogether_begins_fenced_after_any_number_of_starts(
     assert_eq!((node.report.damaged.clone(), node.report.distrusts_absent), (None, true));
     assert!(node.log.group(GroupId(99)).state().fenced, "it may have been here and voted");
     assert!(!Node::start().log.group(GroupId(99)).state().fenced, "on a node without damage it was not");
+}
+
+/// A node whose group A is trimmed and checkpointed, with its store as it was before that.
+fn trimmed_node() -> (Node, MemoryStore) {
+    let node = Node::start();
+    node.put(A, entries(0..20, 4000));
+    node.log.group(A).save_vote(Bytes::from_static(b"vote"), unasked());
+    node.log.group(A).set_applied(19);
+    node.write();
+    node.log.flush().unwrap();
+    let before = node.store.fork();
+    node.log.group(A).set_checkpoint_source(Arc::new(|| Some((14, Bytes::from_static(b"state")))));
+    node.put(A, entries(20..22, 100));
+    node.log.group(A).set_applied(21);
+    node.log.group(A).trim(9, 1, unasked());
+    node.write();
+    node.log.flush().unwrap();
+    // The segment with the trim is given up.
+    node.put(GroupId(9), entries(0..40, 4000));
+    node.log.group(GroupId(9)).set_applied(39);
+    node.log.flush().unwrap();
+    node.log.group(A).trim(12, 1, unasked());
+    node.write();
+    (node, before)
+}
+
+#[test]
+fn a_group_whose_checkpoint_does_not_fit_what_is_left_of_its_log_begins_anew() {
+    let (node, before) = trimmed_node();
+    let mut node = Node { store: before, ..node }.restart();
+    assert!(node.report.damaged.is_some());
+    for _ in 0..3 {
+        let state = node.log.group(A).state();
+        assert_eq!((state.trimmed, state.last, state.checkpoint), (None, None, None), "nothing is taken for expired");
+        assert_eq!((state.vote, state.fenced), (Some(Bytes::from_static(b"vote")), true), "what was promised stays");
+        node = node.crash();
+    }
+    let (callback, installed) = crate::support::done();
+    node.log.group(A).install(14, 1, Bytes::from_static(b"state"), callback);
+    node.write();
+    assert_eq!(installed.try_recv(), Ok(Ok(())));
+    node.put(A, entries(15..20, 100));
+    node.log.group(A).lower_fence();
+    node.log.flush().unwrap();
+    let node = node.crash();
+    assert_eq!(node.report.damaged, None);
+    assert_eq!(read_all(&node.log.group(A), 15, 1000), entries(15..20, 100));
+    assert!(!node.log.group(A).state().fenced);
 }
