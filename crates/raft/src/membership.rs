@@ -1,7 +1,7 @@
 //! Changing who votes in a group.
 //!
 //! Holds: a node learns everything before it votes; one joint change replaces any number of
-//! voters at once; nobody is taken out before the new set is committed.
+//! voters at once; nobody is taken out before the new set is committed; only a voter changes anything.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +35,9 @@ const LEARN_POLL: Duration = Duration::from_millis(20);
 pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
     let refused = |error: &dyn std::fmt::Display| MembershipError::Refused(error.to_string());
     let wanted: BTreeSet<u64> = voters.iter().map(|node| node.0).collect();
+    if !group.raft().voter_ids().any(|node| node == group.node.id.0) {
+        return Err(refused(&"this node has left the group"));
+    }
     let known: BTreeSet<u64> = group.raft().voter_ids().chain(group.raft().learner_ids()).collect();
     for node in wanted.difference(&known) {
         group.raft().add_learner(*node, (), false).await.map_err(|error| refused(&error))?;
@@ -45,6 +48,11 @@ pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) 
     if group.raft().voter_ids().collect::<BTreeSet<_>>() != wanted {
         let change = group.raft().change_membership(wanted.clone(), false);
         change.await.map_err(|error| refused(&error))?;
+    }
+    // A leader that has taken itself out leads no more: openraft asserts that it is not asked to
+    // change anything. Its successor removes the learners.
+    if !wanted.contains(&group.node.id.0) {
+        return Ok(());
     }
     let learners: BTreeSet<u64> = group.raft().learner_ids().filter(|node| !wanted.contains(node)).collect();
     if !learners.is_empty() {

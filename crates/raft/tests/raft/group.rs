@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use thalweg_raft::{Group, Payload, ProposeError};
+use thalweg_raft::{Group, MembershipError, Payload, ProposeError};
 use thalweg_types::NodeId;
 
 use crate::support::{Cluster, SEARCHED_ANEW, bodies, command, leader_of, put};
@@ -180,6 +180,30 @@ async fn a_new_voter_starts_at_the_trim_point_and_lacks_nothing_after_it() {
     seen.retain(|body| !body.is_empty());
     assert_eq!(seen, ["kept", "new"]);
     assert_eq!(joined.log().state().trimmed.unwrap().0, cut);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_takes_itself_out_leaves_the_rest_to_its_successor() {
+    let cluster = Cluster::start(4).await;
+    let groups = cluster.open_all(7, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    let own = leader.status().borrow().leader.unwrap();
+    for _ in 0..100 {
+        put(&leader, "more than a learner may lack").await;
+    }
+    // Node 4 does not run the group: it begins to learn and gets nowhere.
+    let everybody = BTreeSet::from([1, 2, 3, 4].map(NodeId));
+    let learning = leader.change_voters(everybody).await;
+    assert!(matches!(learning, Err(MembershipError::StillLearning(NodeId(4)))), "{learning:?}");
+    let others: BTreeSet<NodeId> = [1, 2, 3].map(NodeId).into_iter().filter(|node| *node != own).collect();
+    leader.change_voters(others.clone()).await.unwrap();
+    let rest = groups.iter().zip([1, 2, 3].map(NodeId)).filter(|(_, id)| *id != own);
+    let successor = leader_of(rest.map(|(group, _)| group)).await;
+    successor.change_voters(others.clone()).await.unwrap();
+    let mut status = successor.status();
+    let settled = status.wait_for(|status| status.voters == others && status.learners.is_empty());
+    tokio::time::timeout(Duration::from_secs(10), settled).await.expect("in time").unwrap();
+    put(&successor, "b").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
