@@ -172,47 +172,12 @@ pub(crate) async fn happen(
     lasts: Duration,
     random: &mut StdRng,
 ) -> anyhow::Result<Happening> {
-    match kind {
-        Kind::Kill | Kind::KillLeader | Kind::KillController => process::kill(kind, arena, lasts, random).await,
-        Kind::KillAll => process::kill_all(arena, lasts).await,
-        Kind::Stop => process::stop(arena, lasts, random).await,
-        Kind::PauseShort | Kind::PauseLeader => process::pause(kind, arena, lasts, random).await,
-        Kind::StarveCpu => process::starve(arena, lasts, random).await,
-        Kind::CrashLoop | Kind::KillInRecovery => process::crash_loop(kind, arena, lasts, random).await,
-        Kind::RollingRestart => process::rolling_restart(arena, lasts).await,
-        Kind::Partition
-        | Kind::OneWay
-        | Kind::IsolateLeader
-        | Kind::IsolateController
-        | Kind::Bridge
-        | Kind::HalfOpen
-        | Kind::ClientPartition => network::cut(kind, arena, lasts, random).await,
-        Kind::Loss | Kind::Delay | Kind::Jitter | Kind::Duplicate | Kind::RateLimit => {
-            network::disturb(kind, arena, lasts, random).await
-        }
-        Kind::Reset => network::reset(arena, lasts, random).await,
-        Kind::PowerCut => storage::power_cut(arena, lasts, random).await,
-        Kind::PowerCutAll => storage::power_cut_all(arena, lasts).await,
-        Kind::SyncError | Kind::WriteError => storage::failing_calls(kind, arena, lasts, random).await,
-        Kind::DiskFull | Kind::StalledDisk | Kind::SlowDisk => storage::hinder(kind, arena, lasts, random).await,
-        Kind::ReadOnly => storage::read_only(arena, lasts, random).await,
-        Kind::WalFlip | Kind::WalCut | Kind::WalDelete | Kind::StoreFlip => {
-            storage::damage(kind, arena, lasts, random).await
-        }
-        Kind::Wipe => operations::wipe(arena, random).await,
-        Kind::RestartInWrongYear => clocks::restart_in_wrong_year(arena, lasts, random).await,
-        Kind::ClockForward
-        | Kind::ClockBack
-        | Kind::ClockYears
-        | Kind::ClockDrift
-        | Kind::ClockFreeze
-        | Kind::ClockSkew => clocks::shift(kind, arena, lasts, random).await,
-        Kind::Split | Kind::Merge | Kind::Scale => operations::reshard(kind, arena, random).await,
-        Kind::Transfer => operations::transfer(arena, random).await,
-        Kind::Drain => operations::drain(arena, lasts, random).await,
-        Kind::AddNode => operations::add_node(arena, lasts).await,
-        Kind::Retention => operations::retention(arena, lasts).await,
-        Kind::Malformed => clients::malformed(arena, lasts, random).await,
-        Kind::Overload => clients::overload(arena, lasts, random).await,
+    match kind.group() {
+        Group::Process => process::happen(kind, arena, lasts, random).await,
+        Group::Network => network::happen(kind, arena, lasts, random).await,
+        Group::Storage => storage::happen(kind, arena, lasts, random).await,
+        Group::Clock => clocks::happen(kind, arena, lasts, random).await,
+        Group::Operation => operations::happen(kind, arena, lasts, random).await,
+        Group::Client => clients::happen(kind, arena, lasts, random).await,
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use thalweg_client::NodeId;
+
 use crate::faults::Kind;
 use crate::nemesis::{Fault, Minutes};
 use crate::node::State;
@@ -14,6 +16,10 @@ use crate::timeline::{Sample, Timeline};
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Samples in the little chart.
 const SPARKS: usize = 60;
+/// Faults that are over and still shown.
+const PAST_SHOWN: usize = 4;
+/// A run that ends with its last fault has no other end.
+const ENDLESS: Duration = Duration::from_secs(12 * 3_600);
 const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
@@ -30,7 +36,6 @@ pub(crate) struct Live {
     terminal: bool,
     drawn_lines: usize,
     told: Duration,
-    begun: usize,
 }
 
 impl Live {
@@ -38,7 +43,7 @@ impl Live {
     pub(crate) fn new(name: &str, seed: u64, ends: Duration) -> Live {
         let terminal = std::io::stderr().is_terminal();
         let title = format!("chaos: {name}, seed {seed}");
-        Live { title, ends, terminal, drawn_lines: 0, told: Duration::ZERO, begun: 0 }
+        Live { title, ends, terminal, drawn_lines: 0, told: Duration::ZERO }
     }
 
     /// A sentence that stays.
@@ -91,7 +96,6 @@ impl Live {
             if under_way.is_empty() { "none".to_owned() } else { under_way.join(", ") },
             recorder.violations().len(),
         );
-        self.begun = faults.len();
     }
 }
 
@@ -107,53 +111,65 @@ fn panel(
     faults: &[Fault],
     recorder: &Recorder,
 ) -> Vec<String> {
-    let left = ends.saturating_sub(sample.at).as_secs();
-    let mut lines = vec![format!("{BOLD}{title}{RESET}   {:.0} s, {left} s to go", sample.at.as_secs_f64())];
-    lines.push(String::new());
-    let controller = |id| if sample.controller == Some(id) { " controller" } else { "" };
-    for (id, state) in &sample.nodes {
+    let mut lines = vec![match ends < ENDLESS {
+        true => {
+            let left = ends.saturating_sub(sample.at).as_secs();
+            format!("{BOLD}{title}{RESET}   {:.0} s, {left} s to go", sample.at.as_secs_f64())
+        }
+        false => format!("{BOLD}{title}{RESET}   {:.0} s", sample.at.as_secs_f64()),
+    }];
+    for part in [node_lines(sample), load_lines(sample, recent), fault_lines(sample, faults, recorder)] {
+        lines.push(String::new());
+        lines.extend(part);
+    }
+    lines
+}
+
+fn node_lines(sample: &Sample) -> Vec<String> {
+    let line = |(id, state): (&NodeId, &State)| {
         let leads = sample.leaders.get(id).copied().unwrap_or(0);
         let color = match state {
             State::Running => GREEN,
             State::Halted => YELLOW,
             State::Down | State::Gone => RED,
         };
-        let bar: String = "■".repeat(leads);
-        lines.push(format!(
-            "  node {id:<3} {color}{state:<8}{RESET} leads {leads:>2} {bar}{DIM}{}{RESET}",
-            controller(*id)
-        ));
-    }
-    lines.push(String::new());
+        let bar = "■".repeat(leads);
+        let controller = if sample.controller == Some(*id) { " controller" } else { "" };
+        format!("  node {id:<3} {color}{state:<8}{RESET} leads {leads:>2} {bar}{DIM}{controller}{RESET}")
+    };
+    sample.nodes.iter().map(line).collect()
+}
+
+fn load_lines(sample: &Sample, recent: &[Sample]) -> Vec<String> {
     let peak = recent.iter().map(|sample| sample.acked_rate).fold(1.0, f64::max);
     let spark: String = recent.iter().map(|sample| level(sample.acked_rate / peak)).collect();
-    lines.push(format!("  acks   {:>6.0}/s {spark}", sample.acked_rate));
     let (p50, p99) = (sample.p50.as_millis(), sample.p99.as_millis());
-    lines.push(format!("  within {p50} ms (p50), {p99} ms (p99); reads {:.0}/s", sample.read_rate));
     let totals = &sample.totals;
     let (acked, refused, unknown) = (totals.acked, totals.refused, totals.unknown);
-    lines.push(format!("  {acked} acknowledged, {refused} refused, {unknown} unknown; {} shards", sample.open_shards));
-    lines.push(String::new());
-    for fault in running(faults) {
-        let for_secs = sample.at.as_secs_f64() - fault.began as f64 / 1e9;
-        lines.push(format!(
-            "  {YELLOW}▶ {:<18}{RESET} {for_secs:>5.1} s  {DIM}{}{RESET}",
-            fault.kind.name(),
-            fault.kind.about()
-        ));
-    }
-    let over: Vec<&Fault> = faults.iter().filter(|fault| fault.ended.is_some()).collect();
-    for fault in over.iter().rev().take(4) {
-        let color = if fault.failed { RED } else { DIM };
+    vec![
+        format!("  acks   {:>6.0}/s {spark}", sample.acked_rate),
+        format!("  within {p50} ms (p50), {p99} ms (p99); reads {:.0}/s", sample.read_rate),
+        format!("  {acked} acknowledged, {refused} refused, {unknown} unknown; {} shards", sample.open_shards),
+    ]
+}
+
+fn fault_lines(sample: &Sample, faults: &[Fault], recorder: &Recorder) -> Vec<String> {
+    let now = |fault: &Fault| {
+        let (name, about) = (fault.kind.name(), fault.kind.about());
+        let secs = sample.at.as_secs_f64() - fault.began as f64 / 1e9;
+        format!("  {YELLOW}▶ {name:<18}{RESET} {secs:>5.1} s  {DIM}{about}{RESET}")
+    };
+    let past = |fault: &&Fault| {
+        let (color, mark) = if fault.failed { (RED, '✗') } else { (DIM, '✓') };
         let whom: String = fault.whom.lines().next().unwrap_or_default().chars().take(80).collect();
-        lines.push(format!("  {color}✓ {:<18} {whom}{RESET}", fault.kind.name()));
-    }
+        format!("  {color}{mark} {:<18} {whom}{RESET}", fault.kind.name())
+    };
+    let over: Vec<&Fault> = faults.iter().filter(|fault| fault.ended.is_some()).collect();
     let kinds: BTreeSet<Kind> = over.iter().map(|fault| fault.kind).collect();
     let violations = recorder.violations().len();
     let color = if violations > 0 { RED } else { GREEN };
-    lines.push(String::new());
-    lines.push(format!("  {} faults of {} kinds; {color}{violations} violations{RESET}", over.len(), kinds.len()));
-    lines
+    let sum = format!("  {} faults of {} kinds; {color}{violations} violations{RESET}", over.len(), kinds.len());
+    running(faults).map(now).chain(over.iter().rev().take(PAST_SHOWN).map(past)).chain([sum]).collect()
 }
 
 fn level(share: f64) -> char {

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::Kind;
 use super::arena::{Arena, Happening};
 use crate::load;
 use crate::node::{admin_address, peer_address, public_address};
@@ -20,7 +21,20 @@ const EXCHANGE: Duration = Duration::from_millis(300);
 const NONSENSE_BYTES_MAX: usize = 256 * 1024;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-pub(super) async fn malformed(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+/// A fault of clients.
+pub(super) async fn happen(
+    kind: Kind,
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
+    match kind {
+        Kind::Overload => overload(arena, lasts, random).await,
+        _ => malformed(arena, lasts, random).await,
+    }
+}
+
+async fn malformed(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let nodes = arena.cluster.active();
     let until = Instant::now() + lasts;
     let (mut silent, mut exchanges) = (Vec::new(), 0u32);
@@ -71,7 +85,7 @@ fn nonsense(random: &mut StdRng) -> Vec<u8> {
     }
 }
 
-pub(super) async fn overload(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+async fn overload(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let client = arena.cluster.client(Duration::from_secs(10));
     let before = arena.recorder.totals().acked;
     load::burst(client, &arena.stream, &arena.recorder, random.random(), lasts).await?;

@@ -15,15 +15,21 @@ const YEARS_SECS: i64 = 10 * 365 * 86_400;
 /// How far clocks differ, in seconds.
 const SKEW_SECS_MAX: i64 = 30;
 
-pub(super) async fn shift(
+/// A fault of a wall clock.
+pub(super) async fn happen(
     kind: Kind,
     arena: &Arena,
     lasts: Duration,
     random: &mut StdRng,
 ) -> anyhow::Result<Happening> {
-    if kind == Kind::ClockSkew {
-        return skew(arena, lasts, random).await;
+    match kind {
+        Kind::RestartInWrongYear => restart_in_wrong_year(arena, lasts, random).await,
+        Kind::ClockSkew => skew(arena, lasts, random).await,
+        _ => shift(kind, arena, lasts, random).await,
     }
+}
+
+async fn shift(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(node) = arena.any_node(random, |_| true) else { return Ok(Happening::NotNow("no node is free")) };
     if kind == Kind::ClockFreeze {
         node.stop_clock()?;
@@ -55,11 +61,7 @@ async fn skew(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Re
 }
 
 /// The node comes back, may lead, and its clock is set right while it runs.
-pub(super) async fn restart_in_wrong_year(
-    arena: &Arena,
-    lasts: Duration,
-    random: &mut StdRng,
-) -> anyhow::Result<Happening> {
+async fn restart_in_wrong_year(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(Happening::NotNow("no node is free")) };
     let ahead = if random.random() { YEARS_SECS } else { -YEARS_SECS };
     node.kill().await?;

@@ -15,7 +15,23 @@ use crate::node::port;
 /// Between two resets of all connections of a node.
 const RESET_INTERVAL: Duration = Duration::from_millis(700);
 
-pub(super) async fn cut(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+/// A fault of the network.
+pub(super) async fn happen(
+    kind: Kind,
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
+    match kind {
+        Kind::Loss | Kind::Delay | Kind::Jitter | Kind::Duplicate | Kind::RateLimit => {
+            disturb(kind, arena, lasts, random).await
+        }
+        Kind::Reset => reset(arena, lasts, random).await,
+        _ => cut(kind, arena, lasts, random).await,
+    }
+}
+
+async fn cut(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(_network) = arena.try_hold(Hold::Network) else { return Ok(Happening::NotNow("the network is taken")) };
     let mut nodes = arena.cluster.active();
     nodes.shuffle(random);
@@ -70,27 +86,22 @@ fn apply_cut(kind: Kind, arena: &Arena, switch: &Switch, nodes: &[NodeId], rando
         }
         Kind::HalfOpen => {
             apart(&[nodes[0]], &others(nodes[0]));
-            switch.set_both(port(nodes[0]), CLIENTS, Link::cut());
-            Some(named(&nodes[..1]))
+            Some(cut_clients(switch, &nodes[..1]))
         }
-        _ => {
-            let unreached = &nodes[..random.random_range(1..nodes.len())];
-            unreached.iter().for_each(|id| switch.set_both(port(*id), CLIENTS, Link::cut()));
-            Some(format!("clients | {}", list(unreached)))
-        }
+        _ => Some(cut_clients(switch, &nodes[..random.random_range(1..nodes.len())])),
     }
+}
+
+fn cut_clients(switch: &Switch, nodes: &[NodeId]) -> String {
+    nodes.iter().for_each(|id| switch.set_both(port(*id), CLIENTS, Link::cut()));
+    format!("clients | {}", list(nodes))
 }
 
 fn list(ids: &[NodeId]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-pub(super) async fn disturb(
-    kind: Kind,
-    arena: &Arena,
-    lasts: Duration,
-    random: &mut StdRng,
-) -> anyhow::Result<Happening> {
+async fn disturb(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(_network) = arena.try_hold(Hold::Network) else { return Ok(Happening::NotNow("the network is taken")) };
     let (link, what) = disturbance(kind, random);
     let switch = arena.cluster.network().switch();
@@ -133,7 +144,7 @@ fn disturbance(kind: Kind, random: &mut StdRng) -> (Link, String) {
     }
 }
 
-pub(super) async fn reset(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+async fn reset(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let nodes = arena.cluster.active();
     let one = nodes[random.random_range(0..nodes.len())];
     let until = tokio::time::Instant::now() + lasts;

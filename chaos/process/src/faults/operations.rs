@@ -31,7 +31,23 @@ const RETENTIONS: [u32; 2] = [48, 24];
 
 const TAKEN: Happening = Happening::NotNow("the catalog is being changed");
 
-pub(super) async fn reshard(kind: Kind, arena: &Arena, random: &mut StdRng) -> anyhow::Result<Happening> {
+/// An operation.
+pub(super) async fn happen(
+    kind: Kind,
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
+    match kind {
+        Kind::Transfer => transfer(arena, random).await,
+        Kind::Drain => drain(arena, lasts, random).await,
+        Kind::AddNode => add_node(arena, lasts).await,
+        Kind::Retention => retention(arena, lasts).await,
+        _ => reshard(kind, arena, random).await,
+    }
+}
+
+async fn reshard(kind: Kind, arena: &Arena, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(_catalog) = arena.try_hold(Hold::Catalog) else { return Ok(TAKEN) };
     let view = arena.view();
     let mut open: Vec<&ShardDescription> = view.open_shards().collect();
@@ -81,7 +97,7 @@ async fn wait_open(arena: &Arena, shards: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) async fn transfer(arena: &Arena, random: &mut StdRng) -> anyhow::Result<Happening> {
+async fn transfer(arena: &Arena, random: &mut StdRng) -> anyhow::Result<Happening> {
     let view = arena.view();
     let mut open: Vec<&ShardDescription> = view.open_shards().collect();
     open.shuffle(random);
@@ -94,7 +110,7 @@ pub(super) async fn transfer(arena: &Arena, random: &mut StdRng) -> anyhow::Resu
     Ok(if moved > 0 { Happening::Happened(format!("{moved} shards")) } else { Happening::NotNow("it was refused") })
 }
 
-pub(super) async fn drain(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+async fn drain(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(_catalog) = arena.try_hold(Hold::Catalog) else { return Ok(TAKEN) };
     let active = arena.cluster.active();
     let Some(id) = active.choose(random).copied() else { return Ok(TAKEN) };
@@ -129,7 +145,7 @@ async fn join(arena: &Arena) -> anyhow::Result<NodeId> {
     Ok(id)
 }
 
-pub(super) async fn add_node(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
+async fn add_node(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
     let Some(_catalog) = arena.try_hold(Hold::Catalog) else { return Ok(TAKEN) };
     let id = join(arena).await?;
     tokio::time::sleep(lasts).await;
@@ -184,7 +200,7 @@ pub(super) async fn replace(arena: &Arena, id: NodeId) -> anyhow::Result<NodeId>
     Ok(new)
 }
 
-pub(super) async fn retention(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
+async fn retention(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
     let Some(_catalog) = arena.try_hold(Hold::Catalog) else { return Ok(TAKEN) };
     let mut changed = 0;
     for hours in RETENTIONS {

@@ -19,7 +19,25 @@ const LIVES: usize = 5;
 /// Between two nodes of a rolling restart.
 const SETTLE: Duration = Duration::from_secs(1);
 
-pub(super) async fn kill(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+/// A fault of a process.
+pub(super) async fn happen(
+    kind: Kind,
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
+    match kind {
+        Kind::KillAll => kill_all(arena, lasts).await,
+        Kind::Stop => stop(arena, lasts, random).await,
+        Kind::PauseShort | Kind::PauseLeader => pause(kind, arena, lasts, random).await,
+        Kind::StarveCpu => starve(arena, lasts, random).await,
+        Kind::CrashLoop | Kind::KillInRecovery => crash_loop(kind, arena, lasts, random).await,
+        Kind::RollingRestart => rolling_restart(arena, lasts).await,
+        _ => kill(kind, arena, lasts, random).await,
+    }
+}
+
+async fn kill(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let (leading, controller) = (arena.leading(), arena.view().controller);
     let wanted = |id| match kind {
         Kind::KillLeader => leading.contains(&id),
@@ -33,7 +51,7 @@ pub(super) async fn kill(kind: Kind, arena: &Arena, lasts: Duration, random: &mu
     Ok(Happening::Happened(named(&[node.id()])))
 }
 
-pub(super) async fn kill_all(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
+async fn kill_all(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
     let Some(mut nodes) = arena.all_nodes() else { return Ok(Happening::NotNow("not all nodes are free")) };
     // Halted first, so that none sees another end.
     nodes.iter().try_for_each(|node| node.signal(Signal::STOP))?;
@@ -46,7 +64,7 @@ pub(super) async fn kill_all(arena: &Arena, lasts: Duration) -> anyhow::Result<H
     Ok(Happening::Happened("all nodes".to_owned()))
 }
 
-pub(super) async fn stop(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+async fn stop(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(Happening::NotNow("no node is free")) };
     let status = node.stop().await?;
     if !status.success() {
@@ -57,12 +75,7 @@ pub(super) async fn stop(arena: &Arena, lasts: Duration, random: &mut StdRng) ->
     Ok(Happening::Happened(named(&[node.id()])))
 }
 
-pub(super) async fn pause(
-    kind: Kind,
-    arena: &Arena,
-    lasts: Duration,
-    random: &mut StdRng,
-) -> anyhow::Result<Happening> {
+async fn pause(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let (short, leading) = (kind == Kind::PauseShort, arena.leading());
     let wanted = |id| short || leading.contains(&id);
     let Some(node) = arena.any_node(random, wanted) else { return Ok(Happening::NotNow("no such node is free")) };
@@ -76,7 +89,7 @@ pub(super) async fn pause(
     Ok(Happening::Happened(named(&[node.id()])))
 }
 
-pub(super) async fn starve(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+async fn starve(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(node) = arena.any_node(random, |_| true) else { return Ok(Happening::NotNow("no node is free")) };
     let until = tokio::time::Instant::now() + lasts;
     while tokio::time::Instant::now() < until {
@@ -88,12 +101,7 @@ pub(super) async fn starve(arena: &Arena, lasts: Duration, random: &mut StdRng) 
     Ok(Happening::Happened(named(&[node.id()])))
 }
 
-pub(super) async fn crash_loop(
-    kind: Kind,
-    arena: &Arena,
-    lasts: Duration,
-    random: &mut StdRng,
-) -> anyhow::Result<Happening> {
+async fn crash_loop(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(Happening::NotNow("no node is free")) };
     // It reads its log back in the first moments of its life.
     let longest_ms = if kind == Kind::KillInRecovery { 150 } else { lasts.as_millis() as u64 / LIVES as u64 };
@@ -107,7 +115,7 @@ pub(super) async fn crash_loop(
     Ok(Happening::Happened(named(&[node.id()])))
 }
 
-pub(super) async fn rolling_restart(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
+async fn rolling_restart(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
     let Some(_catalog) = arena.try_hold(Hold::Catalog) else { return Ok(Happening::NotNow("nodes are being changed")) };
     for id in arena.cluster.active() {
         let node = arena.cluster.node(id);

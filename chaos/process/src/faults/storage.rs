@@ -32,7 +32,25 @@ const CANNOT_OPEN: &str = "cannot open the data";
 const NO_NODE: Happening = Happening::NotNow("no node is free");
 const DISKS_TAKEN: Happening = Happening::NotNow("another disk is being repaired");
 
-pub(super) async fn power_cut(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+/// A fault of a disk.
+pub(super) async fn happen(
+    kind: Kind,
+    arena: &Arena,
+    lasts: Duration,
+    random: &mut StdRng,
+) -> anyhow::Result<Happening> {
+    match kind {
+        Kind::PowerCut => power_cut(arena, lasts, random).await,
+        Kind::PowerCutAll => power_cut_all(arena, lasts).await,
+        Kind::SyncError | Kind::WriteError => failing_calls(kind, arena, lasts, random).await,
+        Kind::DiskFull | Kind::StalledDisk | Kind::SlowDisk => hinder(kind, arena, lasts, random).await,
+        Kind::ReadOnly => read_only(arena, lasts, random).await,
+        Kind::Wipe => operations::wipe(arena, random).await,
+        _ => damage(kind, arena, lasts, random).await,
+    }
+}
+
+async fn power_cut(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(NO_NODE) };
     lose_power(&node)?;
     node.wait_ended().await?;
@@ -49,7 +67,7 @@ fn lose_power(node: &Node) -> anyhow::Result<()> {
     node.signal(Signal::KILL)
 }
 
-pub(super) async fn power_cut_all(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
+async fn power_cut_all(arena: &Arena, lasts: Duration) -> anyhow::Result<Happening> {
     let Some(mut nodes) = arena.all_nodes() else { return Ok(Happening::NotNow("not all nodes are free")) };
     nodes.iter().try_for_each(|node| node.signal(Signal::STOP))?;
     nodes.iter().try_for_each(|node| node.disk().cut_power())?;
@@ -65,12 +83,7 @@ pub(super) async fn power_cut_all(arena: &Arena, lasts: Duration) -> anyhow::Res
     Ok(Happening::Happened("all nodes".to_owned()))
 }
 
-pub(super) async fn failing_calls(
-    kind: Kind,
-    arena: &Arena,
-    lasts: Duration,
-    random: &mut StdRng,
-) -> anyhow::Result<Happening> {
+async fn failing_calls(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(mut node) = arena.any_node(random, |_| true) else { return Ok(NO_NODE) };
     let calls = if kind == Kind::WriteError { "pwrite64,pwritev" } else { "fdatasync" };
     let mut strace = fail(&node, calls)?;
@@ -96,12 +109,7 @@ fn fail(node: &Node, calls: &str) -> anyhow::Result<Child> {
     strace.spawn().context("cannot start strace")
 }
 
-pub(super) async fn hinder(
-    kind: Kind,
-    arena: &Arena,
-    lasts: Duration,
-    random: &mut StdRng,
-) -> anyhow::Result<Happening> {
+async fn hinder(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(node) = arena.any_node(random, |_| true) else { return Ok(NO_NODE) };
     match kind {
         Kind::DiskFull => {
@@ -153,7 +161,7 @@ impl Drop for SlowDisk {
     }
 }
 
-pub(super) async fn read_only(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
+async fn read_only(arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     // Nodes take turns between file systems by their ids; see `Disk`.
     let Some(mut node) = arena.any_node(random, |id| id.0 % 2 == 1) else { return Ok(NO_NODE) };
     node.disk().turn_read_only()?;
@@ -167,12 +175,7 @@ pub(super) async fn read_only(arena: &Arena, lasts: Duration, random: &mut StdRn
     Ok(Happening::Happened(named(&[node.id()])))
 }
 
-pub(super) async fn damage(
-    kind: Kind,
-    arena: &Arena,
-    lasts: Duration,
-    random: &mut StdRng,
-) -> anyhow::Result<Happening> {
+async fn damage(kind: Kind, arena: &Arena, lasts: Duration, random: &mut StdRng) -> anyhow::Result<Happening> {
     let Some(_damage) = arena.try_hold(Hold::Damage) else { return Ok(DISKS_TAKEN) };
     // A node whose store cannot be opened is replaced.
     let catalog = (kind == Kind::StoreFlip).then(|| arena.try_hold(Hold::Catalog));
