@@ -18,8 +18,6 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 const SPARKS: usize = 60;
 /// Faults that are over and still shown.
 const PAST_SHOWN: usize = 4;
-/// A run that ends with its last fault has no other end.
-const ENDLESS: Duration = Duration::from_secs(12 * 3_600);
 const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
@@ -111,13 +109,8 @@ fn panel(
     faults: &[Fault],
     recorder: &Recorder,
 ) -> Vec<String> {
-    let mut lines = vec![match ends < ENDLESS {
-        true => {
-            let left = ends.saturating_sub(sample.at).as_secs();
-            format!("{BOLD}{title}{RESET}   {:.0} s, {left} s to go", sample.at.as_secs_f64())
-        }
-        false => format!("{BOLD}{title}{RESET}   {:.0} s", sample.at.as_secs_f64()),
-    }];
+    let (at, left) = (sample.at.as_secs(), ends.saturating_sub(sample.at).as_secs());
+    let mut lines = vec![format!("{BOLD}{title}{RESET}   {at} s, {left} s to go at most")];
     for part in [node_lines(sample), load_lines(sample, recent), fault_lines(sample, faults, recorder)] {
         lines.push(String::new());
         lines.extend(part);

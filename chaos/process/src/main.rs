@@ -136,11 +136,7 @@ fn settings(arguments: &RunArguments, scenario: &Scenario) -> anyhow::Result<Set
     let minutes = arguments.minutes.unwrap_or(scenario.minutes).max(0.0);
     let results = format!("chaos-results/{name}-{}", arguments.seed);
     Ok(Settings {
-        lasts: match scenario.is_counted() && arguments.minutes.is_none() {
-            // It ends with the last fault.
-            true => Duration::from_secs(24 * 3_600),
-            false => Duration::from_secs_f64(minutes * 60.0),
-        },
+        lasts: Duration::from_secs_f64(minutes * 60.0),
         seed: arguments.seed,
         binary: arguments.binary.clone().unwrap_or_else(|| beside("thalweg")),
         results: arguments.results.clone().unwrap_or_else(|| beside(&results)),

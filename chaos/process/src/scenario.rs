@@ -34,7 +34,7 @@ use crate::load::LoadPlan;
 pub(crate) struct Scenario {
     /// What it is for, in a sentence.
     pub(crate) about: String,
-    /// How long faults go on, unless the command line says.
+    /// How long faults go on, at most if all are counted, unless the command line says.
     #[serde(default = "default_minutes")]
     pub(crate) minutes: f64,
     /// Faults under way at the same time, at most.
