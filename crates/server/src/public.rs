@@ -214,6 +214,7 @@ mod tests {
     use http::StatusCode;
     use thalweg_controller::Image;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::sync::Notify;
     use tokio::time::Instant;
 
     use super::*;
@@ -253,6 +254,32 @@ mod tests {
             let mut rest = vec![0; 4_096];
             assert!(ours.read(&mut rest).await.unwrap() > 0, "the rest of the answer");
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_arrived_is_answered_although_the_node_stops() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (at_handler, at_release) = (arrived.clone(), release.clone());
+        let router = Router::new().fallback(move || async move {
+            at_handler.notify_one();
+            at_release.notified().await;
+            "answered"
+        });
+        let stop = watch::Sender::new(false);
+        let mut serving = tokio::spawn(serve(listener, router, None, stop.subscribe()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        arrived.notified().await;
+        stop.send_replace(true);
+        let ended = tokio::time::timeout(2 * GOODBYE, &mut serving).await;
+        assert!(ended.is_err(), "it is waited for, longer than for what follows something");
+        release.notify_one();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("answered"), "{answer}");
+        serving.await.unwrap();
     }
 
     /// What a stranger's request gets where signatures are required.
