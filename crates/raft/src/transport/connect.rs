@@ -25,6 +25,11 @@ impl Default for TcpConnector {
 
 const STREAM_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
+/// A connection that is silent for this long is asked whether it is alive.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// Without an answer it is broken and opened anew: TCP alone would go on repeating itself, ever more
+/// seldom, and after a cut of a minute notice up to a minute late that it is over.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Connector for TcpConnector {
     fn channel(&self, address: &str) -> Result<Channel, String> {
@@ -34,6 +39,9 @@ impl Connector for TcpConnector {
             .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
             .connect_lazy())
     }
 }
