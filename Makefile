@@ -16,7 +16,7 @@ BIN := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test soak chaos models crash verify fmt-check layering clippy docs fix bench install
+.PHONY: help dev test soak chaos models planted crash verify fmt-check layering clippy docs fix bench install
 
 help: ## say what there is
 	@echo "Thalweg: make TARGET [ARGS=...] [PROFILE=release]"
@@ -37,6 +37,9 @@ test: ## run every test
 
 soak: ## run the long versions of the system tests: kills, reshards, pauses, in a release build
 	SOAK=1 $(CARGO) test $(LOCKED) --release -p thalweg-system-tests $(ARGS) -- --nocapture --test-threads=1
+
+planted: ## plant one bug after the other and see which tests notice (ARGS="--only NAME,NAME")
+	$(CARGO) run $(LOCKED) -p thalweg-planted -- --write $(ARGS)
 
 models: ## explore the protocol models, with larger bounds than `make test` (ARGS=--paths shows how bugs show)
 	$(CARGO) build $(LOCKED) --release -p thalweg-models
