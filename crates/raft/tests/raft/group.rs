@@ -288,3 +288,29 @@ async fn after_a_restart_of_all_nodes_everything_is_there() {
         assert_eq!(bodies(group, last).await, (0..=50).map(|i| i.to_string()).collect::<Vec<_>>());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_without_a_majority_vouches_for_nothing() {
+    let mut cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    let last = put(&leader, "a").await;
+    assert!(leader.read_barrier().await.unwrap() >= last);
+    let leads = leader.status().borrow().leader.unwrap();
+    for follower in [1, 2, 3].into_iter().filter(|id| *id != leads.0) {
+        cluster.kill(follower).await;
+    }
+    // The others may have elected somebody else and gone on, for all it knows.
+    assert!(leader.read_barrier().await.is_err());
+    let written = leader.propose(command("never on a majority")).await;
+    if written.is_ok() {
+        let in_log = async {
+            while leader.log().state().last.is_none_or(|(index, _)| index <= last) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), in_log).await.expect("the entry is in its log");
+    }
+    let shown = leader.read(0, 1 << 20).await.unwrap().entries;
+    assert_eq!(shown.iter().map(|entry| entry.payload.body.as_ref()).collect::<Vec<_>>(), [b"a"]);
+}

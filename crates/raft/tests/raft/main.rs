@@ -1,5 +1,6 @@
 //! Raft groups of real nodes in one process.
 
+mod fence;
 mod group;
 mod repair;
 mod support;

@@ -141,3 +141,24 @@ async fn readers_are_told_the_end_only_once_the_children_are_known() {
     let whole = shard.read(Cursor::at(0), 1 << 20, Duration::ZERO).await.unwrap();
     assert_eq!((payloads(&whole), whole.end), (vec!["a".to_owned()], Some(vec![ShardId(2), ShardId(3)])));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_before_its_last_record_tells_the_end() {
+    let cluster = Cluster::start(1).await;
+    let open = spec(1, &[1]);
+    cluster.apply(std::slice::from_ref(&open));
+    let shard = cluster.leader(1).await;
+    for payload in ["a", "b", "c"] {
+        append(&shard, &[payload]).await;
+    }
+    cluster.apply(&[sealing(&open)]);
+    cluster.observed(1, 1, |seen| seen.sealed_at.is_some()).await;
+    cluster.apply(&[closed(&open)]);
+    let (mut from, mut told) = (Cursor::at(0), Vec::new());
+    for _ in 0..3 {
+        let page = shard.read(from, 1, PATIENCE).await.unwrap();
+        told.push((payloads(&page).concat(), page.end.is_some()));
+        from = page.next;
+    }
+    assert_eq!(told, [("a".to_owned(), false), ("b".to_owned(), false), ("c".to_owned(), true)]);
+}

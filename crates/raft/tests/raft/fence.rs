@@ -1,0 +1,66 @@
+//! A node whose log lost acknowledged entries: without a say until it has them back.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::{Cluster, bodies, leader_of, put};
+
+const ALL: [u64; 3] = [1, 2, 3];
+/// Survivors elect a leader in a fraction of this.
+const LONG_ENOUGH: Duration = Duration::from_secs(3);
+
+/// Changes a byte of the third block: all that was acknowledged from there on is lost with it.
+fn damage(node_dir: &Path) {
+    let files = fs::read_dir(node_dir.join("wal")).unwrap().map(|entry| entry.unwrap().path());
+    let is_segment = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("wal-");
+    let newest = files.filter(is_segment).max().expect("a segment");
+    let file = fs::File::options().read(true).write(true).open(newest).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 3 * 4096 + 100).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], 3 * 4096 + 100).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_forgot_elects_nobody_until_it_has_everything_back() {
+    let mut cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &ALL).await;
+    let leader = leader_of(&groups).await;
+    let mut last = 0;
+    let values: Vec<String> = (0..20).map(|i| format!("value-{i}")).collect();
+    for value in &values {
+        last = put(&leader, value).await;
+    }
+    for group in &groups {
+        group.applied().wait_for(|applied| *applied >= last).await.unwrap();
+    }
+    drop((groups, leader));
+    let mut parts = Vec::new();
+    for id in ALL {
+        parts.push(cluster.stop_without_close(id).await);
+    }
+    damage(parts[2].0.path());
+    let whole = parts.remove(0);
+    for (id, parts) in [2, 3].into_iter().zip(parts) {
+        cluster.restart(id, parts).await;
+    }
+
+    // Two of three are a majority, but one of them does not know what it once acknowledged.
+    let (second, forgetful) = (cluster.open(2, 1, &ALL).await, cluster.open(3, 1, &ALL).await);
+    let mut status = second.status();
+    let elected = tokio::time::timeout(LONG_ENOUGH, status.wait_for(|status| status.leader.is_some()));
+    assert!(elected.await.is_err(), "a replica that forgot has voted");
+    assert!(forgetful.status().borrow().fenced);
+
+    cluster.restart(1, whole).await;
+    cluster.introduce(2);
+    cluster.introduce(3);
+    let first = cluster.open(1, 1, &ALL).await;
+    let leader = leader_of([&first, &second]).await;
+    let last = put(&leader, "after").await;
+    let lowered = async { forgetful.status().wait_for(|status| !status.fenced).await.map(drop) };
+    tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
+    let all: Vec<String> = values.into_iter().chain(["after".to_owned()]).collect();
+    assert_eq!(bodies(&forgetful, last).await, all);
+}
