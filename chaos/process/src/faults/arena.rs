@@ -40,6 +40,8 @@ pub(crate) enum Hold {
     Damage,
     /// Shards and nodes in the catalog.
     Catalog,
+    /// Clocks that are wrong by years: the nodes go by the majority.
+    Clocks,
 }
 
 /// A cluster under fire.
@@ -54,7 +56,7 @@ pub(crate) struct Arena {
     pub(crate) stream: StreamName,
     /// For administration.
     pub(crate) client: Client,
-    holds: [Arc<Mutex<()>>; 3],
+    holds: [Arc<Mutex<()>>; 4],
 }
 
 impl Arena {
