@@ -17,7 +17,7 @@ use crate::queue::Work;
 use crate::read;
 use crate::repair::Repair;
 use crate::shared::{Refused, Shared};
-use crate::{Done, HEAD_BYTES_MAX, LogEntry, ReadError, StorageError, marks};
+use crate::{Done, Driver, HEAD_BYTES_MAX, LogEntry, ReadError, StorageError, marks};
 
 /// What is known about a group without reading entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +56,11 @@ impl GroupLog {
     /// Whose log it is.
     pub fn id(&self) -> GroupId {
         self.group.id
+    }
+
+    /// Who runs the log's writer and mover; with [`Driver::Manual`] reads take no time either.
+    pub fn driver(&self) -> Driver {
+        self.shared.driver
     }
 
     /// Positions, vote and checkpoint.

@@ -73,7 +73,7 @@ pub(crate) fn run_until_stopped(shared: &Shared) {
 }
 
 /// Makes a round due when stored entries were trimmed: where little is written, no threshold does.
-fn call_for_trimmed(shared: &Shared) {
+pub(crate) fn call_for_trimmed(shared: &Shared) {
     let waits = |group: &Arc<Group>| {
         let inner = group.lock();
         inner.drop_below && inner.stored > 0

@@ -97,6 +97,7 @@ impl NodeLog {
     pub fn close(&self) -> Result<(), StorageError> {
         self.shared.queue.close();
         self.threads.join();
+        self.finish_write();
         while writer::run_once(&self.shared, Duration::ZERO) {}
         if let Some(failure) = self.shared.failure() {
             return Err(failure);
@@ -109,14 +110,57 @@ impl NodeLog {
         }
     }
 
+    /// Who runs writer and mover.
+    pub fn driver(&self) -> Driver {
+        self.shared.driver
+    }
+
+    /// Waits until something is queued for the writer. For [`Driver::Manual`].
+    pub async fn write_queued(&self) {
+        self.shared.queue.filled().await;
+    }
+
     /// Writes and syncs one batch of what is queued. False if nothing was. For [`Driver::Manual`].
     pub fn run_writer_once(&self) -> bool {
-        writer::run_once(&self.shared, Duration::ZERO)
+        let began = self.begin_write();
+        self.finish_write();
+        began
+    }
+
+    /// The first half of [`run_writer_once`](Self::run_writer_once): writes one batch, which is
+    /// readable then and may be lost in a crash. False if nothing was queued. What an earlier call
+    /// wrote is finished before.
+    pub fn begin_write(&self) -> bool {
+        self.finish_write();
+        let batch = writer::begin(&self.shared, Duration::ZERO);
+        let began = batch.is_some();
+        *self.shared.writing.lock() = batch;
+        began
+    }
+
+    /// The second half: syncs what was written, and answers.
+    pub fn finish_write(&self) {
+        let batch = self.shared.writing.lock().take();
+        if let Some(batch) = batch {
+            writer::finish(&self.shared, batch);
+        }
+    }
+
+    /// Looks at the free space and writes the fence, as the writer's thread does every 100 ms while
+    /// there are writes and once more after the last. For [`Driver::Manual`].
+    pub fn tick_writer(&self) {
+        writer::tick(&self.shared);
     }
 
     /// Moves applied entries if it is time to. False if it was not. For [`Driver::Manual`].
     pub fn run_mover_once(&self) -> bool {
         mover::run(&self.shared, mover::Mode::WhenDue).unwrap_or(false)
+    }
+
+    /// Makes the next move due if trimmed entries wait to leave the record store. The mover's thread
+    /// does so every 15 s. For [`Driver::Manual`].
+    pub fn call_for_trimmed(&self) {
+        mover::call_for_trimmed(&self.shared);
     }
 }
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use thalweg_types::planted::{Planted, planted};
 use thalweg_wal::{Kind, Record};
+use tokio::sync::Notify;
 
 use crate::group::Group;
-use crate::{Done, LogEntry, StorageError};
-use thalweg_types::planted::{Planted, planted};
+use crate::{Done, Driver, LogEntry, StorageError};
 
 /// One thing for the writer to do.
 pub(crate) enum Work {
@@ -65,6 +66,8 @@ pub(crate) struct Item {
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
     filled: Condvar,
+    /// As `filled`, for a writer that is a task.
+    called: Option<Notify>,
 }
 
 #[derive(Default)]
@@ -75,6 +78,11 @@ struct Inner {
 }
 
 impl Queue {
+    /// A queue whose writer is a thread, or with `Driver::Manual` whatever calls it.
+    pub(crate) fn new(driver: Driver) -> Queue {
+        Queue { called: (driver == Driver::Manual).then(Notify::new), ..Queue::default() }
+    }
+
     /// Queues an item; gives it back when the queue is closed.
     pub(crate) fn push(&self, work: Work, done: Done) -> Result<(), Item> {
         let mut inner = self.inner.lock();
@@ -85,7 +93,23 @@ impl Queue {
         inner.bytes += item.work.byte_count();
         inner.items.push_back(item);
         self.filled.notify_one();
+        if let Some(called) = &self.called {
+            called.notify_one();
+        }
         Ok(())
+    }
+
+    /// Waits until something is queued. With [`Driver::Threads`] it never is, for anybody but the
+    /// writer's thread.
+    pub(crate) async fn filled(&self) {
+        match &self.called {
+            Some(called) => {
+                while self.inner.lock().items.is_empty() {
+                    called.notified().await;
+                }
+            }
+            None => std::future::pending().await,
+        }
     }
 
     /// Takes items up to the limits, at least one if there is any, waiting up to `wait` for it.

@@ -17,6 +17,7 @@ use crate::health::Counters;
 use crate::mover::Backlog;
 use crate::node_meta::NodeMeta;
 use crate::queue::{Queue, Work};
+use crate::writer::Batch;
 use crate::{Done, Driver, Health, Options, RecordStore, StorageError};
 
 /// Room that every entry needs in a block besides its own bytes, generously.
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) distrusts_absent: bool,
     pub(crate) groups: RwLock<BTreeMap<GroupId, Arc<Group>>>,
     pub(crate) queue: Queue,
+    /// Between the two halves of a write, see [`crate::NodeLog::begin_write`].
+    pub(crate) writing: Mutex<Option<Batch>>,
     pub(crate) cache: Cache,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) counters: Counters,
@@ -98,7 +101,8 @@ impl Shared {
             driver: parts.driver,
             disk: parts.disk,
             store: parts.store,
-            queue: Queue::default(),
+            queue: Queue::new(parts.driver),
+            writing: Mutex::new(None),
             gauges,
             counters,
             health: watch::Sender::new(Health::Ok),

@@ -55,20 +55,42 @@ fn wait_for_mover(shared: &Shared) {
 
 /// Takes one batch, makes it durable and answers. False if nothing was queued.
 pub(crate) fn run_once(shared: &Shared, wait: Duration) -> bool {
+    let Some(batch) = begin(shared, wait) else { return false };
+    finish(shared, batch);
+    true
+}
+
+/// What was written and waits for its sync, with everybody who waits for it.
+pub(crate) struct Batch {
+    /// Written, or nothing to write.
+    written: Numbered,
+    /// Refused before anything of them was written.
+    refused: Answered,
+}
+
+/// Takes one batch and writes it. Nothing if nothing was queued.
+pub(crate) fn begin(shared: &Shared, wait: Duration) -> Option<Batch> {
     let options = &shared.options;
     let items = shared.queue.take(options.batch_bytes_max, options.batch_records_max, wait);
     if items.is_empty() || shared.driver == Driver::Manual {
         tick_if_idle(shared, items.is_empty());
     }
     if items.is_empty() {
-        return false;
+        return None;
     }
-    let (items, mut answered) = admit(shared, items);
-    let (items, refused) = write_or_refuse(shared, items);
-    answered.extend(refused);
-    answered.extend(items.into_iter().map(|(at, item)| {
+    let (items, mut refused) = admit(shared, items);
+    let (written, more) = write_or_refuse(shared, items);
+    refused.extend(more);
+    Some(Batch { written, refused })
+}
+
+/// Syncs what [`begin`] wrote, and answers.
+pub(crate) fn finish(shared: &Shared, batch: Batch) {
+    let synced = sync(shared, &batch.written);
+    let mut answered = batch.refused;
+    answered.extend(batch.written.into_iter().map(|(at, item)| {
         let answer = if let Work::Answer(result) = &item.work { result.clone() } else { Ok(()) };
-        (at, item, answer)
+        (at, item, synced.clone().and(answer))
     }));
     answered.sort_by_key(|(at, ..)| *at);
     answered.into_iter().for_each(|(_, item, answer)| (item.done)(answer));
@@ -76,7 +98,6 @@ pub(crate) fn run_once(shared: &Shared, wait: Duration) -> bool {
     if shared.wants_move() {
         shared.mover.call();
     }
-    true
 }
 
 /// Items with their place in the batch.
@@ -127,7 +148,7 @@ fn gap(work: &Work) -> Option<StorageError> {
     })
 }
 
-/// Writes the items and, if any of them needs it, syncs.
+/// Writes the items.
 fn write(shared: &Shared, items: &[(usize, Item)]) -> Result<(), StorageError> {
     let blocks = blocks(items, crate::open::wal_options(&shared.options).block_bytes_max());
     if blocks.is_empty() {
@@ -141,11 +162,19 @@ fn write(shared: &Shared, items: &[(usize, Item)]) -> Result<(), StorageError> {
     counters.blocks.fetch_add(blocks.len() as u64, Relaxed);
     counters.appended_bytes.fetch_add(items.iter().map(|(_, item)| item.work.byte_count()).sum(), Relaxed);
     counters.wal_bytes.store(wal.bytes_in_use(), Relaxed);
-    if items.iter().any(|(_, item)| item.work.needs_sync()) && !planted(Planted::AnsweredBeforeSync) {
-        let started = Instant::now();
-        wal.sync().map_err(|error| shared.fail(error.to_string()))?;
-        counters.synced(started.elapsed());
+    Ok(())
+}
+
+/// Makes the items durable, if any of them needs it.
+fn sync(shared: &Shared, items: &[(usize, Item)]) -> Result<(), StorageError> {
+    if !items.iter().any(|(_, item)| item.work.needs_sync()) || planted(Planted::AnsweredBeforeSync) {
+        return Ok(());
     }
+    let mut guard = shared.wal.lock();
+    let wal = guard.as_mut().ok_or(StorageError::Closed)?;
+    let started = Instant::now();
+    wal.sync().map_err(|error| shared.fail(error.to_string()))?;
+    shared.counters.synced(started.elapsed());
     Ok(())
 }
 
@@ -254,7 +283,7 @@ fn tick_if_idle(shared: &Shared, idle: bool) {
 }
 
 /// Now and then: free space, and the fence that bounds what a cut-off log can hide.
-fn tick(shared: &Shared) {
+pub(crate) fn tick(shared: &Shared) {
     space::check(shared);
     if shared.failure().is_some() {
         return;

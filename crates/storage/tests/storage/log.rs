@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use thalweg_storage::{LogEntry, ReadError, StorageError};
 use thalweg_types::GroupId;
+use thalweg_wal::SimDisk;
 
 use crate::support::{A, B, Node, done, entries, entries_of_term, read_all, small_options, unasked};
 
@@ -165,4 +166,24 @@ fn a_small_slice_of_a_large_buffer_does_not_keep_the_buffer() {
     node.put(A, vec![LogEntry { index: 0, term: 1, head: Bytes::new(), body }]);
     assert!(node.log.group(A).cached(0, 1, 1).is_some());
     assert!(buffer.is_unique());
+}
+
+#[test]
+fn a_write_is_answered_by_its_second_half_and_lost_with_the_power_before_it() {
+    for seed in 1..=32 {
+        let node = Node::on(SimDisk::new(seed));
+        node.put(A, entries(0..3, 100));
+        let (callback, answer) = done();
+        node.log.group(A).append(entries(3..6, 100), true, callback);
+        assert!(node.log.begin_write());
+        assert!(answer.try_recv().is_err(), "nothing is durable yet");
+        if seed % 2 == 0 {
+            node.log.finish_write();
+            assert_eq!(answer.try_recv(), Ok(Ok(())));
+            assert_eq!(read_all(&node.crash().log.group(A), 0, 1000), entries(0..6, 100));
+        } else {
+            let left = read_all(&node.crash().log.group(A), 0, 1000);
+            assert!(left == entries(0..3, 100) || left == entries(0..6, 100), "{left:?}");
+        }
+    }
 }

@@ -32,6 +32,13 @@ impl Node {
         Node { options, disk, store, log, report }
     }
 
+    /// On a disk whose seed the test chose.
+    pub(crate) fn on(disk: SimDisk) -> Node {
+        let (options, store) = (small_options(), MemoryStore::new());
+        let (log, report) = open(&options, &disk, &store);
+        Node { options, disk, store, log, report }
+    }
+
     /// The process dies and starts again.
     pub(crate) fn restart(self) -> Node {
         drop(self.log);
