@@ -1,10 +1,12 @@
 //! Channels to other nodes' peer ports, one an address, made on first use.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use thalweg_proto::peer::controller_peer_service_client::ControllerPeerServiceClient;
+use thalweg_raft::Connector;
 use tonic::transport::{Channel, Endpoint};
 
 /// A peer that does not even accept a connection for this long is taken as down.
@@ -25,19 +27,23 @@ pub(crate) struct AddressError {
 }
 
 /// Remembers the channel of each address.
-#[derive(Default)]
 pub(crate) struct Dialer {
+    connector: Arc<dyn Connector>,
     channels: Mutex<HashMap<String, Channel>>,
 }
 
 impl Dialer {
+    pub(crate) fn new(connector: Arc<dyn Connector>) -> Dialer {
+        Dialer { connector, channels: Mutex::default() }
+    }
+
     /// A client for `address`. Connects when first used, and again after each break.
     pub(crate) fn peer(&self, address: &str) -> Result<PeerClient, AddressError> {
         let mut channels = self.channels.lock();
         let channel = match channels.get(address) {
             Some(channel) => channel.clone(),
             None => {
-                let channel = endpoint(address)?.connect_lazy();
+                let channel = self.connector.connect_lazy(endpoint(address)?);
                 channels.insert(address.to_owned(), channel.clone());
                 channel
             }

@@ -8,7 +8,7 @@ use thalweg_catalog::Catalog;
 use thalweg_proto::peer::controller_peer_service_server::ControllerPeerServiceServer;
 use thalweg_proto::v1::cluster_service_server::ClusterServiceServer;
 use thalweg_proto::v1::stream_service_server::StreamServiceServer;
-use thalweg_raft::Groups;
+use thalweg_raft::{Connector, Groups};
 use thalweg_types::{Clock, GroupId};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -36,6 +36,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Seed of all randomness; drawn from the operating system in production.
     pub seed: [u8; 32],
+    /// Opens channels to other nodes' peer ports.
+    pub connector: Arc<dyn Connector>,
     /// What this node's shard replicas do; each change is reported at once.
     pub observations: watch::Receiver<Arc<Reports>>,
 }
@@ -52,7 +54,7 @@ impl Controller {
             groups: parts.groups,
             clock: parts.clock,
             random: Random::seeded(parts.seed),
-            dialer: Dialer::default(),
+            dialer: Dialer::new(parts.connector),
             observations: parts.observations,
             image: watch::channel(Arc::new(Image::default())).0,
             catalog: watch::channel(Arc::default()).0,

@@ -1,6 +1,6 @@
 //! All Raft groups of this node: opening, finding, closing them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -55,7 +55,7 @@ pub(crate) struct NodeParts {
     pub(crate) awake: Mutex<BTreeSet<GroupId>>,
     pub(crate) failure: watch::Sender<Option<String>>,
     pub(crate) repairs: Arc<Repairs>,
-    groups: RwLock<HashMap<GroupId, Group>>,
+    groups: RwLock<BTreeMap<GroupId, Group>>,
     opening: tokio::sync::Mutex<()>,
 }
 

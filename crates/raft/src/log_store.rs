@@ -19,7 +19,7 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
-use thalweg_storage::{Done, GroupLog, LogEntry, StorageError};
+use thalweg_storage::{Done, Driver, GroupLog, LogEntry, StorageError};
 use tokio::sync::oneshot;
 
 use crate::codec::{self, Entry, LogId, TypeConfig, Vote};
@@ -146,10 +146,14 @@ fn decode(stored: LogEntry) -> io::Result<Entry> {
     codec::from_log_entry(stored).map_err(|error| io::Error::other(format!("log entry {index}: {error}")))
 }
 
-/// Stored entries from memory if they are there, else from disk without blocking the runtime.
+/// Stored entries from memory if they are there, else from disk without blocking the runtime; or
+/// here, where the log starts no threads.
 pub(crate) async fn read_entries(log: &GroupLog, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<LogEntry>> {
     if let Some(entries) = log.cached(from, to, max_bytes) {
         return Ok(entries);
+    }
+    if log.driver() == Driver::Manual {
+        return log.read(from, to, max_bytes).map_err(io::Error::other);
     }
     let log = log.clone();
     let read = tokio::task::spawn_blocking(move || log.read(from, to, max_bytes));

@@ -12,6 +12,7 @@ use std::time::Duration;
 use thalweg_controller::{Advertised, Controller, ControllerHandle, Image, Membership, MemoryIdentity, Options, Parts};
 use thalweg_proto::v1::cluster_service_client::ClusterServiceClient;
 use thalweg_proto::v1::stream_service_client::StreamServiceClient;
+use thalweg_raft::TcpConnector;
 use thalweg_types::{GroupId, Incarnation, NodeId, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -95,6 +96,7 @@ impl TestCluster {
             identity: node.identity.clone(),
             clock: Arc::new(SystemClock),
             seed: [id as u8; 32],
+            connector: Arc::new(TcpConnector),
             observations,
         };
         let _within = raft.runtime().enter();

@@ -49,7 +49,7 @@ impl Node {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let groups = {
             let _within = runtime.enter();
-            Groups::start(id, Options::default(), log.clone(), Arc::new(TcpConnector::default()))
+            Groups::start(id, Options::default(), log.clone(), Arc::new(TcpConnector))
         };
         Node { groups, log, runtime: Some(runtime) }
     }

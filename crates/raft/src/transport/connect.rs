@@ -6,23 +6,28 @@ use tonic::transport::{Channel, Endpoint};
 
 /// Opens channels to peers.
 pub trait Connector: Send + Sync + 'static {
-    /// A channel to `address` (`host:port`) that connects when first used, and again when broken.
-    fn channel(&self, address: &str) -> Result<Channel, String>;
-}
+    /// A channel to an endpoint with all its settings, which connects when first used, and again
+    /// when broken.
+    fn connect_lazy(&self, endpoint: Endpoint) -> Channel;
 
-/// Plain TCP with the windows and frame sizes that replication wants.
-#[derive(Clone, Debug)]
-pub struct TcpConnector {
-    /// How long connecting may take. Default 500 ms.
-    pub connect_timeout: Duration,
-}
-
-impl Default for TcpConnector {
-    fn default() -> Self {
-        TcpConnector { connect_timeout: Duration::from_millis(500) }
+    /// A channel to `address` (`host:port`) with the settings that replication wants.
+    fn channel(&self, address: &str) -> Result<Channel, String> {
+        Ok(self.connect_lazy(peer_endpoint(address)?))
     }
 }
 
+/// Plain TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpConnector;
+
+impl Connector for TcpConnector {
+    fn connect_lazy(&self, endpoint: Endpoint) -> Channel {
+        endpoint.connect_lazy()
+    }
+}
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const STREAM_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 /// A connection that is silent for this long is asked whether it is alive.
@@ -31,17 +36,15 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// seldom, and after a cut of a minute notice up to a minute late that it is over.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Connector for TcpConnector {
-    fn channel(&self, address: &str) -> Result<Channel, String> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
-        Ok(endpoint
-            .connect_timeout(self.connect_timeout)
-            .tcp_nodelay(true)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .connect_lazy())
-    }
+/// The windows and frame sizes that replication wants.
+fn peer_endpoint(address: &str) -> Result<Endpoint, String> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
 }

@@ -96,7 +96,7 @@ impl Node {
         let log = Node::open_log(&dir, &store);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = listener.into_std().unwrap();
-        let (opened, connector) = (log.clone(), Arc::new(TcpConnector::default()));
+        let (opened, connector) = (log.clone(), Arc::new(TcpConnector));
         let started = runtime.spawn(async move {
             let groups = Groups::start(NodeId(id), Options::default(), opened, connector);
             let serving = tonic::transport::Server::builder()

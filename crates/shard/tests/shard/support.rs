@@ -105,7 +105,7 @@ impl Cluster {
         let storage =
             thalweg_storage::Options { cache_bytes: 0, ..thalweg_storage::Options::new(dir.path().join("wal")) };
         let log = NodeLog::open(storage, Arc::new(RealDisk), store.clone(), Driver::Threads).unwrap().0;
-        let connector = Arc::new(TcpConnector::default());
+        let connector = Arc::new(TcpConnector);
         let groups = Groups::start(NodeId(id), thalweg_raft::Options::default(), log.clone(), connector);
         let host = ShardHost::new(groups.clone(), Arc::new(self.clock.clone()), options);
         let directory = Arc::new(Addresses(self.addresses.clone()));
