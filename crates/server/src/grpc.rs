@@ -8,11 +8,13 @@ use thalweg_proto::DESCRIPTORS;
 use thalweg_raft::Groups;
 use thalweg_shard::{Directory, Located, ShardHost, record_service};
 use thalweg_types::{NodeId, ShardId, StreamId};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::Connected;
 
 /// A frame much larger than HTTP/2's default costs far less to move.
 pub(crate) const FRAME_BYTES: u32 = 1024 * 1024;
@@ -55,8 +57,14 @@ pub(crate) fn peer_routes(controller: &ControllerHandle, groups: &Groups) -> Rou
     routes.routes()
 }
 
-/// Serves until `stop` says so; then open calls get a moment to end.
-pub(crate) async fn serve(listener: TcpListener, routes: Routes, mut stop: watch::Receiver<bool>) {
+/// Serves connections as they come in until `stop` says so; then open calls get a moment to end.
+pub async fn serve<C>(
+    incoming: impl futures::Stream<Item = std::io::Result<C>>,
+    routes: Routes,
+    mut stop: watch::Receiver<bool>,
+) where
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
     let mut stop_hard = stop.clone();
     let stopping = async move {
         let _ = stop.wait_for(|stop| *stop).await.is_ok();
@@ -70,7 +78,7 @@ pub(crate) async fn serve(listener: TcpListener, routes: Routes, mut stop: watch
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(nodelay(listener), stopping);
+        .serve_with_incoming_shutdown(incoming, stopping);
     let goodbye = async {
         let _ = stop_hard.wait_for(|stop| *stop).await.is_ok();
         tokio::time::sleep(GOODBYE).await;
@@ -83,7 +91,8 @@ pub(crate) async fn serve(listener: TcpListener, routes: Routes, mut stop: watch
     }
 }
 
-fn nodelay(listener: TcpListener) -> impl futures::Stream<Item = std::io::Result<tokio::net::TcpStream>> {
+/// Connections that send at once.
+pub(crate) fn nodelay(listener: TcpListener) -> impl futures::Stream<Item = std::io::Result<tokio::net::TcpStream>> {
     use futures::StreamExt;
     TcpListenerStream::new(listener).map(|accepted| {
         let stream = accepted?;

@@ -11,12 +11,14 @@
 //!                        │
 //!                     NodeLog ──► wal + RocksDB
 //! ```
-//! Owns no rules: what needs a unit test lies lower. Read in this order: [`Config`], [`Node`]
-//! (building and ending), `public` (the port for clients), `wiring` (images down, observations up), `admin` (health and metrics),
+//! Owns no rules: what needs a unit test lies lower. Read in this order: [`Config`], [`core`]
+//! (building and ending what a node is), [`Node`] (putting it on sockets), `public` (the port for clients), `wiring` (images down, observations up), `admin` (health and metrics),
 //! [`dev`] (a whole cluster in one process).
 
 mod admin;
 mod config;
+pub mod core;
+mod data;
 pub mod dev;
 mod front;
 mod greeting;
@@ -31,6 +33,8 @@ mod tls;
 mod wiring;
 
 pub use config::{Config, ConfigError, Overrides};
+pub use data::Data;
+pub use grpc::serve;
 pub use node::{Listeners, Node, StartError};
 pub use thalweg_gateway::{AccountLimits, Auth};
 pub use tls::{SelfSigned, TlsFiles};
