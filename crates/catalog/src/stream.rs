@@ -139,9 +139,16 @@ impl Stream {
         u64::from(self.retention_hours) * HOUR_MS
     }
 
-    /// The oldest arrival time that may still be read at `now`.
+    /// The oldest arrival time that may still be read at `now`; as far as clients are told, none lies
+    /// before the stream's creation.
     pub fn trim_horizon(&self, now: UnixMillis) -> UnixMillis {
-        now.minus_ms(self.retention_ms()).max(self.trimmed_until).max(self.created_at)
+        self.expired_until(now).max(self.created_at)
+    }
+
+    /// Records that arrived before are past retention at `now`. The creation does not count: arrivals
+    /// are stamped by clocks that may be behind the one that saw it.
+    pub(crate) fn expired_until(&self, now: UnixMillis) -> UnixMillis {
+        now.minus_ms(self.retention_ms()).max(self.trimmed_until)
     }
 
     /// Shards that count towards limits: open ones, and those of a stream being created.

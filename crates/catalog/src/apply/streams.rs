@@ -60,7 +60,7 @@ impl Catalog {
             durability: wanted.durability,
             record_bytes_max: wanted.record_bytes_max,
             created_at: now,
-            trimmed_until: now,
+            trimmed_until: UnixMillis(0),
             reshards: Vec::new(),
             scaling: None,
             settings: StreamSettings { mode_changes: Vec::new(), ..(*wanted.settings).clone() },
@@ -142,9 +142,9 @@ impl Catalog {
             _ => {}
         }
         // What has expired until now stays gone, however long records are kept from here on.
-        let horizon = stream.trim_horizon(now);
+        let expired_until = stream.expired_until(now);
         let stream = self.stream_mut(name)?;
-        stream.trimmed_until = horizon;
+        stream.trimmed_until = expired_until;
         stream.retention_hours = hours;
         Ok(Applied::Changed)
     }

@@ -5,6 +5,8 @@ use thalweg_types::{ShardId, UnixMillis};
 
 use crate::support::{at_hour, cluster_with_stream, listed, name, reshard_now, split, stream, tiles};
 
+const DAY_MS: u64 = 24 * 3_600_000;
+
 fn set_retention(catalog: &mut Catalog, hours: u32, now: UnixMillis) {
     let change = RetentionChange::Set;
     catalog.apply(&Command::SetRetention { stream: name("s"), hours, change, now }).unwrap();
@@ -12,6 +14,18 @@ fn set_retention(catalog: &mut Catalog, hours: u32, now: UnixMillis) {
 
 fn expire(shards: &[u32], now: UnixMillis) -> Command {
     Command::ExpireShards { stream: name("s"), shards: shards.iter().copied().map(ShardId).collect(), now }
+}
+
+#[test]
+fn nothing_has_expired_because_a_stream_was_created_or_its_retention_changed() {
+    // Arrivals are stamped by other clocks than the controller's, which may be behind it.
+    let mut catalog = cluster_with_stream(1);
+    let trimmed_until = |catalog: &Catalog| catalog.stream(&name("s")).unwrap().trimmed_until;
+    assert_eq!(trimmed_until(&catalog), UnixMillis(0));
+    set_retention(&mut catalog, 48, at_hour(1));
+    assert!(trimmed_until(&catalog) <= at_hour(1).minus_ms(DAY_MS));
+    set_retention(&mut catalog, 24, at_hour(2));
+    assert!(trimmed_until(&catalog) <= at_hour(2).minus_ms(DAY_MS));
 }
 
 #[test]
