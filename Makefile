@@ -16,7 +16,7 @@ BIN := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test soak chaos models planted crash verify fmt-check layering clippy docs fix bench install
+.PHONY: help dev test soak simulate simulate-seed chaos models planted crash verify fmt-check layering clippy docs fix bench install
 
 help: ## say what there is
 	@echo "Thalweg: make TARGET [ARGS=...] [PROFILE=release]"
@@ -32,7 +32,8 @@ dev: ## build and start a three-node cluster in one process (ARGS="--nodes 1")
 	@echo 'In a second terminal: export PATH="$(BIN):$$PATH"'
 	@exec $(BIN)/thalweg dev $(ARGS)
 
-test: ## run every test
+test: ## run every test, after some hours of simulated clusters
+	@$(if $(ARGS),,$(MAKE) --no-print-directory simulate SEEDS=100 MINUTES=4 ARGS="--twice 3")
 	$(CARGO) test $(LOCKED) $(KEEP_GOING) --workspace $(ARGS)
 
 soak: ## run the long versions of the system tests: kills, reshards, pauses, in a release build
@@ -52,6 +53,19 @@ chaos: ## real servers under load and faults, judged and drawn (MINUTES=20 SCENA
 	$(CARGO) build $(LOCKED) --release -p thalweg -p thalweg-chaos
 	@$(CARGO_TARGET_DIR)/release/thalweg-chaos run chaos/scenarios/$(SCENARIO).toml \
 		--seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+# Own profile, own folder: nothing else is built anew because of it. One process a seed, one a core.
+SIMULATE := $(CARGO_TARGET_DIR)/simulation/thalweg-simulate
+HOURS ?=
+SEEDS ?=
+simulate: ## simulate whole clusters under faults, seed by seed (HOURS=10 or SEEDS=200, MINUTES=5)
+	$(CARGO) build $(LOCKED) --profile simulation -p thalweg-simulation
+	@$(SIMULATE) sweep --regressions chaos/simulation/seeds.txt $(if $(HOURS),--hours $(HOURS)) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+simulate-seed: ## simulate one seed, or shrink it (ARGS="--seed 17 --trace trace.txt", ARGS="shrink --seed 17")
+	$(CARGO) build $(LOCKED) --profile simulation -p thalweg-simulation
+	@$(SIMULATE) $(ARGS)
 
 verify: fmt-check layering clippy docs ## check format, layering, lints and docs; changes nothing
 

@@ -94,8 +94,7 @@ impl Core {
         let clock: Arc<dyn Clock> = Arc::new(AgreedClock::new(clock, groups.clone()));
         let host = ShardHost::new(groups.clone(), clock.clone(), options.shard);
         let (reports, observations) = watch::channel(Arc::new(Reports::default()));
-        let parts =
-            Parts { groups: groups.clone(), identity, clock: clock.clone(), seed, connector, observations };
+        let parts = Parts { groups: groups.clone(), identity, clock: clock.clone(), seed, connector, observations };
         let controller = Controller::start(options.controller, parts)?;
         let (stop, end) = (watch::Sender::new(false), watch::Sender::new(false));
         let image = controller.image();

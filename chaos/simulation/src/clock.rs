@@ -1,0 +1,79 @@
+//! Wall clocks that differ, drift and jump; the time below them is the simulation's.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thalweg_types::{Clock, UnixMillis};
+
+/// When simulations begin: 2026-01-01.
+const EPOCH_MS: u64 = 1_767_225_600_000;
+
+/// The simulation's time, told by the director before every step.
+#[derive(Clone, Debug, Default)]
+pub struct SimTime(Arc<Mutex<u64>>);
+
+impl SimTime {
+    /// Milliseconds since the beginning.
+    pub fn now_ms(&self) -> u64 {
+        *self.0.lock()
+    }
+
+    /// Moves it on.
+    pub fn set_ms(&self, now: u64) {
+        *self.0.lock() = now;
+    }
+}
+
+/// One machine's wall clock. It outlives crashes.
+#[derive(Clone, Debug)]
+pub struct SimClock {
+    time: SimTime,
+    error: Arc<Mutex<Error>>,
+}
+
+/// How a clock differs from the true time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Error {
+    /// Milliseconds that it was ahead at `since`.
+    ahead_ms: i64,
+    since: u64,
+    /// Millionths by which it runs too fast.
+    drift_ppm: i64,
+}
+
+impl Error {
+    fn at(&self, now: u64) -> i64 {
+        self.ahead_ms + (now.saturating_sub(self.since)) as i64 * self.drift_ppm / 1_000_000
+    }
+}
+
+impl SimClock {
+    /// A clock that is right.
+    pub fn new(time: SimTime) -> SimClock {
+        SimClock { time, error: Arc::default() }
+    }
+
+    /// Jumps.
+    pub fn jump_ms(&self, by: i64) {
+        self.error.lock().ahead_ms += by;
+    }
+
+    /// Runs too fast or too slow from now on.
+    pub fn drift_ppm(&self, ppm: i64) {
+        let now = self.time.now_ms();
+        let mut error = self.error.lock();
+        *error = Error { ahead_ms: error.at(now), since: now, drift_ppm: ppm };
+    }
+
+    /// Somebody sets it right.
+    pub fn set_right(&self) {
+        *self.error.lock() = Error::default();
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> UnixMillis {
+        let now = self.time.now_ms();
+        UnixMillis((EPOCH_MS + now).saturating_add_signed(self.error.lock().at(now)))
+    }
+}

@@ -1,0 +1,180 @@
+//! Faults and operations: how each kind begins and ends.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{Director, Power, RESTART_MS, damage};
+use crate::faults::{Event, Kind};
+use crate::machine::Machine;
+use crate::workload::APP;
+use crate::workload::operations::Operation;
+
+impl Director {
+    pub(super) fn begin(&mut self, event: Event) -> bool {
+        let Event { id, node, for_ms, dice, .. } = event;
+        let until = Some(self.now() + for_ms);
+        let machine: Arc<Machine> = self.world.machine(node).clone();
+        match event.kind {
+            Kind::Kill if self.is_up(node) => self.kill(node, until),
+            Kind::CrashLoop if self.is_up(node) => self.kill(node, None),
+            Kind::KillAll => self.nodes_up().into_iter().for_each(|node| self.kill(node, until)),
+            Kind::PowerCut if self.is_up(node) => self.cut_power(id, node, until),
+            Kind::PowerCutAll => self.nodes_up().into_iter().for_each(|node| self.cut_power(id, node, until)),
+            Kind::TornWrite if self.is_up(node) => machine.disk.power_off_after(dice % 12),
+            Kind::Restart if self.is_up(node) => machine.stop.notify_one(),
+            Kind::Isolate if self.is_up(node) => self.isolate(&event, node),
+            Kind::IsolateLeader | Kind::IsolateController => {
+                let Some(leader) = self.leader(&event).filter(|leader| self.is_up(*leader)) else { return false };
+                self.isolate(&event, leader);
+            }
+            Kind::OneWay | Kind::Halves | Kind::Bridge | Kind::BlackHole | Kind::ClientCutOff => {
+                let pairs = self.pairs_for(&event);
+                self.links.cut(id, pairs);
+                self.links.apply(&mut self.sim);
+            }
+            Kind::Hold => {
+                let pairs = self.pairs_for(&event);
+                self.links.hold(id, pairs);
+                self.links.apply(&mut self.sim);
+            }
+            Kind::Delay | Kind::Loss => {
+                let ms = if event.kind == Kind::Loss { 500 + dice % 2_500 } else { 20 + dice % 300 };
+                let pairs = self.pairs_for(&event);
+                self.links.lag(id, ms, pairs);
+                self.links.apply(&mut self.sim);
+            }
+            Kind::Reset => {
+                let name = machine.name.clone();
+                self.world.connections.reset(|from, to| from == name || to == name);
+            }
+            Kind::SlowDisk => {
+                machine.sync_micros.0.store(5_000 + dice % 100_000, Relaxed);
+                machine.sync_micros.1.store(200_000, Relaxed);
+            }
+            Kind::SyncStall => machine.stalled.store(true, Relaxed),
+            Kind::SyncError if self.is_up(node) => machine.disk.fail_next_sync(),
+            Kind::DiskFull => damage::fill(&machine, dice, self.world.plan.tuning.reserve_bytes),
+            Kind::FlipLog | Kind::CutLog | Kind::LoseLog => return self.damage_log(&event),
+            Kind::CorruptRecord => return self.corrupt_record(&event),
+            Kind::ClockJump => machine.clock.jump_ms((dice % 60_000) as i64 - 30_000),
+            Kind::ClockJumpFar => {
+                const YEARS_MS: i64 = 10 * 365 * 86_400_000;
+                machine.clock.jump_ms(if dice % 2 == 0 { YEARS_MS } else { -YEARS_MS });
+            }
+            Kind::ClockDrift => machine.clock.drift_ppm((dice % 400_000) as i64 - 200_000),
+            Kind::Split
+            | Kind::Merge
+            | Kind::Scale
+            | Kind::Retention
+            | Kind::Drain
+            | Kind::Transfer
+            | Kind::OtherStream => self.operate(&event, node, false),
+            Kind::AddNode => return self.add_node(),
+            Kind::ReplaceNode => return self.replace_node(&event),
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn end(&mut self, event: Event) {
+        let machine = self.world.machine(event.node).clone();
+        match event.kind {
+            Kind::CrashLoop => self.crash_again(event),
+            Kind::TornWrite => {
+                if self.power[&event.node] != Power::Gone && self.power[&event.node] != Power::Spare {
+                    let now = self.now();
+                    self.cut_power(event.id, event.node, Some(now + RESTART_MS));
+                }
+            }
+            Kind::SlowDisk => {
+                machine.sync_micros.0.store(500, Relaxed);
+                machine.sync_micros.1.store(1_000, Relaxed);
+            }
+            Kind::SyncStall => machine.stalled.store(false, Relaxed),
+            Kind::DiskFull => machine.disk.set_capacity(None),
+            Kind::ClockJumpFar | Kind::ClockDrift => machine.clock.set_right(),
+            Kind::Drain => self.operate(&event, event.node, true),
+            _ => {}
+        }
+        let cut = self.links.end(event.id);
+        self.links.apply(&mut self.sim);
+        if event.kind != Kind::BlackHole && !cut.is_empty() {
+            // What was swallowed is not sent again, see `network`.
+            let pairs: BTreeSet<(&str, &str)> = cut.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
+            self.world.connections.reset(|a, b| pairs.contains(&(a, b)) || pairs.contains(&(b, a)));
+        }
+    }
+
+    /// A node that was killed comes back, and one that came back is killed, some times in turn.
+    pub(super) fn crash_again(&mut self, event: Event) {
+        let node = event.node;
+        match self.power[&node] {
+            Power::Up if event.dice % 8 > 0 => self.kill(node, None),
+            Power::Down(_) => self.start(node),
+            _ => {}
+        }
+        if event.dice % 8 > 0 && self.power[&node] != Power::Gone {
+            let dice = event.dice - 1;
+            self.running.push((self.now() + 20 + (dice >> 8) % 700, Event { dice, ..event }));
+        }
+    }
+
+    pub(super) fn isolate(&mut self, event: &Event, node: u64) {
+        let pairs: Vec<(String, String)> = self.pairs_of(node).collect();
+        if event.dice % 3 == 0 {
+            self.links.hold(event.id, pairs)
+        } else {
+            self.links.cut(event.id, pairs)
+        }
+        self.links.apply(&mut self.sim);
+    }
+
+    /// The links that an event is about.
+    pub(super) fn pairs_for(&self, event: &Event) -> Vec<(String, String)> {
+        let name = |id: u64| self.world.machine(id).name.clone();
+        let nodes = self.world.plan.nodes;
+        let (node, other) = (event.node, (event.node + event.dice % (nodes - 1)) % nodes + 1);
+        let both = |a: String, b: String| [(a.clone(), b.clone()), (b, a)];
+        match event.kind {
+            Kind::OneWay => vec![(name(node), name(other))],
+            Kind::ClientCutOff => both(name(node), APP.to_owned()).to_vec(),
+            // Two nodes see each other only through the others.
+            Kind::Bridge => both(name(node), name(other)).to_vec(),
+            Kind::Halves => {
+                let side = |id: u64| event.dice >> id & 1 == 1;
+                let all = (1..=nodes).flat_map(|a| (1..a).map(move |b| (a, b)));
+                all.filter(|(a, b)| side(*a) != side(*b)).flat_map(|(a, b)| both(name(a), name(b))).collect()
+            }
+            _ if event.dice % 2 == 0 => self.pairs_of(node).collect(),
+            _ => both(name(node), name(other)).to_vec(),
+        }
+    }
+
+    pub(super) fn operate(&self, event: &Event, node: u64, undo: bool) {
+        let _ = self.world.operations.send(Operation { kind: event.kind, node, dice: event.dice, undo });
+    }
+
+    pub(super) fn add_node(&mut self) -> bool {
+        let Some(spare) = self.power.iter().find(|(_, power)| **power == Power::Spare).map(|(id, _)| *id) else {
+            return false;
+        };
+        self.start(spare);
+        true
+    }
+
+    /// The victim's disk is gone for good: another machine joins, and the node is removed.
+    pub(super) fn replace_node(&mut self, event: &Event) -> bool {
+        let victim = self.world.plan.victim;
+        if self.power[&victim] == Power::Gone || !self.add_node() {
+            return false;
+        }
+        if self.is_up(victim) {
+            self.cut_power(event.id, victim, None);
+        }
+        self.power.insert(victim, Power::Gone);
+        self.world.machine(victim).durable.lock().clear();
+        self.operate(event, victim, false);
+        true
+    }
+}

@@ -1,0 +1,57 @@
+//! What must hold at every moment, over all nodes at once; one file a property.
+//!
+//! Holds: looking changes nothing on any node.
+
+pub mod committed;
+pub mod durable;
+pub mod fence;
+pub mod leaders;
+pub mod lineage;
+pub mod positions;
+pub mod tiling;
+pub mod votes;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use thalweg_raft::Group;
+
+use crate::machine::{Machine, View};
+use crate::world::World;
+
+/// All of them, with what they remember.
+#[derive(Default)]
+pub struct Invariants {
+    leaders: leaders::Leaders,
+    committed: committed::Committed,
+    votes: votes::Votes,
+    tiling: tiling::Tiling,
+}
+
+/// A node that runs, as invariants look at it.
+pub(crate) struct Seen<'a> {
+    pub(crate) machine: &'a Arc<Machine>,
+    pub(crate) view: View,
+    pub(crate) boot: u64,
+    /// Its open groups.
+    pub(crate) groups: Vec<Group>,
+}
+
+impl Invariants {
+    /// Looks at every node.
+    pub fn check(&mut self, world: &World) {
+        let seen: Vec<Seen<'_>> = world.machines.iter().filter_map(see).collect();
+        self.leaders.check(world, &seen);
+        self.committed.check(world, &seen);
+        self.votes.check(world);
+        self.tiling.check(world, &seen);
+        positions::check(world, &seen);
+        fence::check(world, &seen);
+    }
+}
+
+fn see(machine: &Arc<Machine>) -> Option<Seen<'_>> {
+    let view = machine.view()?;
+    let groups = view.log.groups().into_iter().filter_map(|group| view.groups.get(group)).collect();
+    Some(Seen { machine, boot: machine.boots.load(Ordering::Relaxed), groups, view })
+}

@@ -1,0 +1,85 @@
+//! Producers: unique records, at a steady pace, each outcome written down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use thalweg_checker::{Hash, Outcome, Place};
+use thalweg_client::{ProduceError, Record, RecordPosition};
+use thalweg_types::HashKey;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::recorder::Sent;
+use super::{client, now_ns, stream};
+use crate::world::{Phase, World};
+
+/// Records of one producer whose outcome is open, at most.
+const OPEN_MAX: usize = 256;
+
+/// A producer, until the load ends and every record has its outcome.
+pub async fn produce(world: Arc<World>, number: u32) {
+    let load = world.plan.load;
+    let mut random = StdRng::seed_from_u64(world.plan.seed.wrapping_add(1_000 + u64::from(number)));
+    let producer =
+        client(&world, 100 + u64::from(number)).producer(&stream()).delivery_deadline(load.delivery_deadline).build();
+    let mut phase = world.phase.subscribe();
+    let mut ticks = interval(Duration::from_secs(1) / load.records_per_second);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut serials = vec![0u64; load.keys as usize];
+    let mut open = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = phase.wait_for(|phase| *phase != Phase::Load) => break,
+            Some((sent, outcome)) = open.next(), if !open.is_empty() => note(&world, sent, outcome),
+            _ = ticks.tick(), if open.len() < OPEN_MAX => {
+                let key = draw_key(&mut random, load.keys, load.hot_percent);
+                let serial = serials[key as usize];
+                serials[key as usize] += 1;
+                let bytes = random.random_range(0..=load.record_bytes_max);
+                let (record, sent) = record(number, key, serial, bytes);
+                match producer.try_send(record) {
+                    Ok(delivery) => open.push(async move { (sent, delivery.await) }),
+                    Err(error) => note(&world, sent, Err(error)),
+                }
+            }
+        }
+    }
+    while let Some((sent, outcome)) = open.next().await {
+        note(&world, sent, outcome);
+    }
+}
+
+fn draw_key(random: &mut StdRng, keys: u64, hot_percent: u32) -> u64 {
+    if random.random_range(0..100) < hot_percent { 0 } else { random.random_range(0..keys) }
+}
+
+/// A record that no other is equal to.
+pub fn record(client: u32, key: u64, serial: u64, bytes: usize) -> (Record, Sent) {
+    let mut data = format!("{client}:{key}:{serial}:").into_bytes();
+    data.resize(data.len() + bytes, b'.');
+    let partition_key = format!("key-{key}");
+    let hash = Hash::of(&partition_key, &data);
+    let hash_key = HashKey::of_partition_key(&partition_key);
+    (Record::new(partition_key, data), Sent { client, key, serial, hash, hash_key, call: now_ns() })
+}
+
+/// Writes an outcome down, and holds an acknowledgement against what is on disks.
+pub fn note(world: &World, sent: Sent, outcome: Result<RecordPosition, ProduceError>) {
+    let Sent { client, key, serial, .. } = sent;
+    let outcome = match outcome {
+        Ok(at) => {
+            world.trace(format_args!("ack {client}:{key}:{serial} {} {}", at.shard, at.sequence_number));
+            crate::invariants::durable::acknowledged(world, at.shard, at.sequence_number);
+            let arrived_ms = 0;
+            Outcome::Ok(Place { shard: at.shard, position: at.sequence_number.into(), arrived_ms })
+        }
+        Err(error) => {
+            world.trace(format_args!("fail {client}:{key}:{serial} {error}"));
+            if error.perhaps_applied() { Outcome::Indefinite } else { Outcome::Definite }
+        }
+    };
+    world.recorder.wrote(sent, now_ns(), outcome);
+}

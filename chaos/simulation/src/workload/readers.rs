@@ -1,0 +1,109 @@
+//! Readers: some follow the stream, some read it all again and again, one watches its shape.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_checker::Start;
+use thalweg_client::{Client, ListShards, Position, ReadOptions, ShardId, ShardProgress, StartPosition};
+use tokio::time::sleep;
+
+use super::{client, now_ns, stream};
+use crate::world::{Phase, World};
+
+/// Bytes of a page.
+const PAGE_BYTES: u32 = 16 * 1024;
+/// Between two rounds of a reader that begins anew.
+const ROUND_PAUSE: Duration = Duration::from_secs(5);
+
+/// Follows all shards from their beginnings; goes on where it stopped when it is broken off.
+pub async fn follow(world: Arc<World>, number: u32) {
+    let client = client(&world, 200 + u64::from(number));
+    let reader = world.recorder.reader();
+    let mut begun: BTreeSet<ShardId> = BTreeSet::new();
+    let mut from = StartPosition::TrimHorizon;
+    loop {
+        let mut consumer = match client.consumer(&stream()).page_bytes(PAGE_BYTES).from(from.clone()).start().await {
+            Ok(consumer) => consumer,
+            Err(error) => {
+                world.trace(format_args!("tail {number}: cannot start: {error}"));
+                sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let mut call = now_ns();
+        while let Some(next) = consumer.next().await {
+            let done = now_ns();
+            match next {
+                Ok(batch) => {
+                    let start = if begun.insert(batch.shard) { Start::Horizon } else { Start::Continue };
+                    let told = (matches!(batch.progress, ShardProgress::Finished), false, false);
+                    world.recorder.read(reader, batch.shard, (call, done), start, &batch.records, told);
+                }
+                Err(error) => world.trace(format_args!("tail {number}: {error}")),
+            }
+            call = done;
+            if world.plan.load.slow_reader_ms > 0 && number > 0 {
+                sleep(Duration::from_millis(world.plan.load.slow_reader_ms)).await;
+            }
+        }
+        from = StartPosition::Resume(consumer.checkpoint().clone());
+        world.cover("consumer resumed");
+    }
+}
+
+/// Reads everything that is there, again and again.
+pub async fn catch_up(world: Arc<World>, number: u32) {
+    let client = client(&world, 300 + u64::from(number));
+    while *world.phase.borrow() == Phase::Load {
+        let reader = world.recorder.reader();
+        if let Ok(shards) = client.streams().list_shards(&stream(), ListShards::default()).await {
+            for shard in shards {
+                if let Err(error) = read_shard(&world, &client, reader, shard.id, false).await {
+                    world.trace(format_args!("catch-up {number}: {error}"));
+                    break;
+                }
+            }
+        }
+        sleep(ROUND_PAUSE).await;
+    }
+}
+
+/// Reads a shard from its beginning to its end of now. With `last`, nothing is written any more.
+pub async fn read_shard(
+    world: &World,
+    client: &Client,
+    reader: u32,
+    shard: ShardId,
+    last: bool,
+) -> Result<(), thalweg_client::ReadError> {
+    let (mut position, mut start) = (Position::TrimHorizon, Start::Horizon);
+    loop {
+        let call = now_ns();
+        let options = ReadOptions { max_bytes: PAGE_BYTES, ..ReadOptions::default() };
+        let page = client.read_page(&stream(), shard, position, options).await?;
+        let (end, fresh) = (page.end.is_some(), page.millis_behind_latest == 0);
+        let over = end || (page.records.is_empty() && fresh);
+        let told = (end, fresh, last && over);
+        world.recorder.read(reader, shard, (call, now_ns()), start, &page.records, told);
+        if over {
+            return Ok(());
+        }
+        (position, start) = (Position::Index(page.next_index), Start::Continue);
+    }
+}
+
+/// Writes down every image of the stream that comes by.
+pub async fn observe(world: Arc<World>) {
+    let client = client(&world, 400);
+    let routing = client.routing(&stream());
+    let mut watch = routing.watch();
+    loop {
+        if let Some(image) = routing.image() {
+            world.recorder.image(0, image.revision(), now_ns(), image.shards());
+        }
+        if watch.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Writes down what clients see, in the form that the checker reads.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+use thalweg_checker::{
+    Hash, History, Image, ImageShard, Outcome, Parent, Place, Position, Producer, Read, Reshard, RetentionChange, Seen,
+    Start, Write,
+};
+use thalweg_client::{ConsumedRecord, ShardDescription, ShardId};
+use thalweg_types::HashKey;
+
+/// A record that is about to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Who sends it.
+    pub client: u32,
+    /// The key.
+    pub key: u64,
+    /// How many this client has sent with the key.
+    pub serial: u64,
+    /// What it is.
+    pub hash: Hash,
+    /// Where it goes.
+    pub hash_key: HashKey,
+    /// When it is sent.
+    pub call: u64,
+}
+
+/// The history of one run.
+#[derive(Default)]
+pub struct Recorder {
+    history: Mutex<History>,
+    readers: AtomicU32,
+    opened: Mutex<BTreeMap<ShardId, u64>>,
+}
+
+impl Recorder {
+    /// A number for a reader.
+    pub fn reader(&self) -> u32 {
+        self.readers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A record has its outcome.
+    pub fn wrote(&self, sent: Sent, done: u64, outcome: Outcome<Place>) {
+        let Sent { client, key, serial, hash, hash_key, call } = sent;
+        self.history.lock().writes.push(Write {
+            client,
+            key,
+            serial,
+            hash,
+            hash_key: Some(hash_key),
+            producer: Producer::Idempotent,
+            attempts: 1,
+            call,
+            done,
+            outcome,
+        });
+    }
+
+    /// A reader got something.
+    #[allow(clippy::too_many_arguments, reason = "the fields of a read, each told once")]
+    pub fn read(
+        &self,
+        reader: u32,
+        shard: ShardId,
+        (call, done): (u64, u64),
+        start: Start,
+        records: &[ConsumedRecord],
+        (end, fresh, last): (bool, bool, bool),
+    ) {
+        let seen = |record: &ConsumedRecord| Seen {
+            position: record.sequence_number.into(),
+            hash: Hash::of(&record.partition_key, &record.data),
+            arrived_ms: record.arrived.0,
+        };
+        let records = records.iter().map(seen).collect();
+        self.history.lock().reads.push(Read { reader, shard, call, done, start, records, end, fresh, last });
+    }
+
+    /// An observer saw an image.
+    pub fn image<'a>(&self, observer: u32, revision: u64, at: u64, shards: impl Iterator<Item = &'a ShardDescription>) {
+        let shards: Vec<ImageShard> =
+            shards.map(|shard| ImageShard { id: shard.id, range: shard.range, open: shard.is_open() }).collect();
+        let mut opened = self.opened.lock();
+        for shard in &shards {
+            opened.entry(shard.id).or_insert(at);
+        }
+        self.history.lock().images.push(Image { observer, revision, shards });
+    }
+
+    /// A change of the retention.
+    pub fn retention(&self, call: u64, done: u64, hours: u32) {
+        let retention_ms = u64::from(hours) * 3_600_000;
+        let outcome = Outcome::Ok(());
+        self.history.lock().retention.push(RetentionChange { call, done, retention_ms, outcome });
+    }
+
+    /// A change of the retention of which it is not known whether it happened.
+    pub fn perhaps_retention(&self, call: u64, done: u64, hours: u32) {
+        let retention_ms = u64::from(hours) * 3_600_000;
+        let outcome = Outcome::Indefinite;
+        self.history.lock().retention.push(RetentionChange { call, done, retention_ms, outcome });
+    }
+
+    /// How the shards came to be, as they are listed at the end.
+    pub fn lineage(&self, shards: &[ShardDescription], now: u64) {
+        let mut families: BTreeMap<Vec<ShardId>, Vec<&ShardDescription>> = BTreeMap::new();
+        for shard in shards.iter().filter(|shard| shard.parent.is_some()) {
+            families.entry(shard.parents().collect()).or_default().push(shard);
+        }
+        let last_of = |id: ShardId| {
+            let parent = shards.iter().find(|shard| shard.id == id);
+            parent.and_then(|parent| parent.ending).map(Position::from)
+        };
+        let opened = self.opened.lock();
+        for (parents, children) in families {
+            let seen = children.iter().filter_map(|child| opened.get(&child.id)).min();
+            self.history.lock().reshards.push(Reshard {
+                call: 0,
+                done: seen.copied().unwrap_or(now),
+                parents: parents.into_iter().map(|id| Parent { id, last: last_of(id) }).collect(),
+                children: children.into_iter().map(|child| (child.id, child.range)).collect(),
+            });
+        }
+    }
+
+    /// Records acknowledged so far.
+    pub fn acked(&self) -> usize {
+        self.history.lock().writes.iter().filter(|write| matches!(write.outcome, Outcome::Ok(_))).count()
+    }
+
+    /// Everything.
+    pub fn take(&self) -> History {
+        std::mem::take(&mut self.history.lock())
+    }
+}
