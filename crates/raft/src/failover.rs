@@ -112,7 +112,10 @@ async fn take_snapshots(group: Weak<Inner>) {
 async fn find_leader(group: Weak<Inner>) {
     let Some(inner) = group.upgrade() else { return };
     if !inner.raft().is_initialized().await.unwrap_or(true) {
-        initialise(&inner).await;
+        // Behind a fence it may have forgotten what the group is: another member makes it, or tells.
+        if !inner.is_fenced() {
+            initialise(&inner).await;
+        }
         return;
     }
     let mut status = inner.status.subscribe();

@@ -362,7 +362,17 @@ impl Inner {
                 }
                 response.map_or_else(refused, Reply::Vote)
             }
-            Request::PreVote(_, vote) => self.raft.pre_vote(vote).await.map_or_else(refused, Reply::Vote),
+            Request::PreVote(_, vote) => {
+                // Somebody misses a leader. If it lacks entries it will never be one, and asks nobody for
+                // a vote: whoever has more must not sleep on, as one that a higher term deposed may.
+                self.wake();
+                let candidate_last = vote.last_log_id;
+                let response = self.raft.pre_vote(vote).await;
+                if response.as_ref().is_ok_and(|vote| !vote.vote_granted && vote.last_log_id > candidate_last) {
+                    self.called.notify_one();
+                }
+                response.map_or_else(refused, Reply::Vote)
+            }
             Request::Snapshot(_, vote, last_log_id, last_membership, data) => {
                 let meta = openraft::storage::SnapshotMeta { last_log_id, last_membership };
                 let snapshot = openraft::storage::Snapshot { meta, snapshot: data };
