@@ -20,6 +20,8 @@ use crate::node::Node;
 
 /// Between two attempts while nobody leads.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Redirects that are followed without a pause.
+const REDIRECTS_MAX: u32 = 3;
 
 /// What one attempt came to.
 enum Attempt {
@@ -36,16 +38,17 @@ enum Attempt {
 pub(crate) async fn execute(node: &Node, operation: &Operation, deadline: Instant) -> Result<Answer, WireError> {
     must_be_member(node)?;
     let (mut hint, mut why) = (None, "the controller has no leader".to_owned());
-    let mut perhaps = false;
+    let (mut perhaps, mut redirects) = (false, 0);
     while Instant::now() < deadline {
         match attempt(node, operation, hint.take(), deadline).await {
             Attempt::Answered(answer) => return Ok(answer),
-            Attempt::Elsewhere(address) => hint = address,
+            Attempt::Elsewhere(address) => (hint, redirects) = (address, redirects + 1),
             Attempt::NotNow(reason) => why = reason,
             Attempt::Unknown(reason) if is_idempotent(operation) => (perhaps, why) = (true, reason),
             Attempt::Unknown(reason) => return Err(WireError::new(Reason::OutcomeUnknown, reason)),
         }
-        if hint.is_none() {
+        // Nodes that send each other round in a circle do so until one of them knows better.
+        if hint.is_none() || redirects % REDIRECTS_MAX == 0 {
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -64,7 +67,8 @@ pub(crate) fn must_be_member(node: &Node) -> Result<(), WireError> {
 }
 
 async fn attempt(node: &Node, operation: &Operation, hint: Option<String>, deadline: Instant) -> Attempt {
-    if node.leads() {
+    // Whoever was sent elsewhere goes there: this node may take itself for the leader a while longer.
+    if hint.is_none() && node.leads() {
         return match execute_here(node, operation).await {
             Ok(answer) => Attempt::Answered(answer),
             Err(Unanswered::NotLeader { leader }) => {
