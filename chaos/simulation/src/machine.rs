@@ -28,6 +28,9 @@ pub struct Durable {
     pub vote: Option<(u64, u64, bool)>,
 }
 
+/// Acknowledgements reach the client within this.
+const NEWS_MS_MAX: u64 = 10_000;
+
 /// One machine.
 pub struct Machine {
     /// The node that lives here; a machine that lost its disk is given up, its node with it.
@@ -55,6 +58,8 @@ pub struct Machine {
     pub boots: AtomicU64,
     /// What was durable at the last sync, by group.
     pub durable: Mutex<BTreeMap<GroupId, Durable>>,
+    /// What was durable before the disk was damaged last, and when that was.
+    pub lost: Mutex<(u64, BTreeMap<GroupId, Durable>)>,
 }
 
 /// A node that runs, for those who look at it. Looking changes nothing.
@@ -88,6 +93,7 @@ impl Machine {
             ended: Mutex::default(),
             boots: AtomicU64::new(0),
             durable: Mutex::default(),
+            lost: Mutex::default(),
         }
     }
 
@@ -121,6 +127,20 @@ impl Machine {
             Some((group, Durable { last: state.last, vote: state.vote.as_deref().and_then(decode_vote) }))
         };
         log.groups().into_iter().filter_map(durable).collect()
+    }
+
+    /// What was durable may be so no more. Clients may yet hear of what it had acknowledged by `now`.
+    pub fn lose(&self, now: u64) {
+        *self.lost.lock() = (now, std::mem::take(&mut *self.durable.lock()));
+    }
+
+    /// Whether entry `index` of a group is, or was until just before `now`, on this disk.
+    pub fn has(&self, group: GroupId, index: u64, now: u64) -> bool {
+        let reaches = |durable: &BTreeMap<GroupId, Durable>| {
+            durable.get(&group).and_then(|durable| durable.last).is_some_and(|(last, _)| last >= index)
+        };
+        let lost = self.lost.lock();
+        reaches(&self.durable.lock()) || (now < lost.0 + NEWS_MS_MAX && reaches(&lost.1))
     }
 
     /// A sync covered `what`.

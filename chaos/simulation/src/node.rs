@@ -63,6 +63,8 @@ async fn start(world: &Arc<World>, machine: &Arc<Machine>) -> Result<Core, Strin
         world.trace(format_args!("{} found its log damaged", machine.name));
     }
     let log = data.log.clone();
+    // What a start finds it makes durable before anything else.
+    machine.synced(machine.queued(&log));
     let parts = CoreParts {
         id: machine.id,
         data,

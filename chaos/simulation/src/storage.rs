@@ -49,6 +49,8 @@ pub async fn drive(machine: Arc<Machine>, log: NodeLog) {
                 trimmed_at = now + TRIMMED_INTERVAL;
             }
             log.run_mover_once();
+            // Free space is looked at in idle times too.
+            log.tick_writer();
             move_at = now + MOVE_INTERVAL;
         }
         if matches!(*log.health().borrow(), Health::Failed(_)) {

@@ -127,9 +127,13 @@ impl World {
         &self.machines[node as usize - 1]
     }
 
-    /// The group of a shard, as the newest image of any node has it.
-    pub fn group_of(&self, stream: &StreamName, shard: ShardId) -> Option<GroupId> {
-        Some(self.newest_image()?.catalog.shard(stream, shard)?.group)
+    /// The group of a shard, as the newest image of any node has it, and how many replicas it has at
+    /// least: fewer than asked for while nodes are dead or draining.
+    pub fn group_of(&self, stream: &StreamName, shard: ShardId) -> Option<(GroupId, usize)> {
+        let image = self.newest_image()?;
+        let shard = image.catalog.shard(stream, shard)?;
+        let before = if shard.previous.is_empty() { usize::MAX } else { shard.previous.len() };
+        Some((shard.group, shard.replicas.len().min(before)))
     }
 
     /// The newest image of any node.
@@ -140,10 +144,8 @@ impl World {
 
     /// On how many machines entry `index` of a group is durable.
     pub fn durable_on(&self, group: GroupId, index: u64) -> usize {
-        let has = |machine: &&Arc<Machine>| {
-            let durable = machine.durable.lock();
-            durable.get(&group).and_then(|durable| durable.last).is_some_and(|(last, _)| last >= index)
-        };
+        let now = self.time.now_ms();
+        let has = |machine: &&Arc<Machine>| machine.has(group, index, now);
         self.machines.iter().filter(has).count()
     }
 }

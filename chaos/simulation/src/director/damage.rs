@@ -37,7 +37,7 @@ impl Director {
             _ => machine.disk.lose(&file),
         }
         // What it once had synced it may have no more.
-        machine.durable.lock().clear();
+        machine.lose(self.now());
         self.world.trace(format_args!("{} of {} is damaged at {at} of {len}", file.display(), machine.name));
         true
     }

@@ -84,7 +84,8 @@ pub async fn read_shard(
         let page = client.read_page(&stream(), shard, position, options).await?;
         let (end, fresh) = (page.end.is_some(), page.millis_behind_latest == 0);
         let over = end || (page.records.is_empty() && fresh);
-        let told = (end, fresh, last && over);
+        // That it is not behind is what a replica can tell, not a promise.
+        let told = (end, false, last && over);
         world.recorder.read(reader, shard, (call, now_ns()), start, &page.records, told);
         if over {
             return Ok(());
