@@ -69,8 +69,8 @@ pub(crate) fn simulator() -> anyhow::Result<Option<PathBuf>> {
         return Ok(None);
     }
     let mut build = cargo();
-    build.args(["build", "--bin", "thalweg-simulate", "--message-format=json-render-diagnostics"]);
-    // The simulation needs its own flags (`--cfg tokio_unstable`), from its own configuration.
+    build.args(["build", "--profile", "simulation", "-p", "thalweg-simulation"]);
+    build.arg("--message-format=json-render-diagnostics");
     let output = build.stderr(Stdio::inherit()).output().context("running cargo")?;
     if !output.status.success() {
         eprintln!("the simulator does not build with its defects; going on without it");

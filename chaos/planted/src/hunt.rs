@@ -26,6 +26,8 @@ pub(crate) struct Hunter {
     /// For all tests of one program, and for all seeds of one defect.
     pub(crate) budget: Duration,
     pub(crate) seeds: u64,
+    /// Whether tests are left out.
+    pub(crate) simulation_only: bool,
     /// Tests that were seen to pass without a defect, or not.
     pub(crate) sound: RefCell<BTreeMap<(PathBuf, String), bool>>,
 }
@@ -58,6 +60,7 @@ impl Hunter {
     /// Looks for a defect. Nothing if every layer passes with it.
     pub(crate) fn hunt(&self, defect: Planted) -> Option<Catch> {
         layers_of(defect).into_iter().find_map(|layer| match layer {
+            Layer::Tests(_) if self.simulation_only => None,
             Layer::Tests(package) => self.by_tests(defect, package),
             Layer::Simulation => self.by_simulation(defect),
         })

@@ -1,8 +1,8 @@
 //! Plants one defect after the other and tells who noticed.
 //!
-//! `thalweg-planted [--only NAME,…] [--budget SECONDS] [--seeds N] [--write]`: builds the tests
-//! with their defects once, then looks for each defect layer by layer. `--write` puts the table
-//! into `README.md`. Exit code 1 if a defect was noticed by nobody.
+//! `thalweg-planted [--only NAME,…] [--budget SECONDS] [--seeds N] [--simulation-only] [--write]`
+//! builds the tests with their defects once, then looks for each defect layer by layer. `--write`
+//! puts the table into `README.md`. Exit code 1 if a defect was noticed by nobody.
 
 mod build;
 mod hunt;
@@ -25,6 +25,7 @@ struct Asked {
     budget: Duration,
     seeds: u64,
     write: bool,
+    simulation_only: bool,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -35,7 +36,8 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("not run here: the simulation");
     }
     let (budget, seeds, sound) = (asked.budget, asked.seeds, RefCell::default());
-    let hunter = Hunter { tests, simulator, budget, seeds, sound };
+    let simulation_only = asked.simulation_only;
+    let hunter = Hunter { tests, simulator, budget, seeds, simulation_only, sound };
     let mut rows = Vec::new();
     for (number, defect) in asked.only.iter().enumerate() {
         let caught = hunter.hunt(*defect);
@@ -54,7 +56,13 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
-    let mut asked = Asked { only: Planted::ALL.to_vec(), budget: Duration::from_secs(300), seeds: 50, write: false };
+    let mut asked = Asked {
+        only: Planted::ALL.to_vec(),
+        budget: Duration::from_secs(300),
+        seeds: 50,
+        write: false,
+        simulation_only: false,
+    };
     let mut args = args.peekable();
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
@@ -67,6 +75,7 @@ fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
             "--budget" => asked.budget = Duration::from_secs(value()?.parse().context("--budget")?),
             "--seeds" => asked.seeds = value()?.parse().context("--seeds")?,
             "--write" => asked.write = true,
+            "--simulation-only" => asked.simulation_only = true,
             other => bail!("unknown argument {other}"),
         }
     }
