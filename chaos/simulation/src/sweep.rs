@@ -143,7 +143,7 @@ fn perform(job: &Job) -> Result<(Outcome, usize), Violation> {
 pub(crate) fn one(arguments: &[String]) -> Result<Outcome, Violation> {
     let program = std::env::current_exe().map_err(|error| harness(format!("who am I: {error}")))?;
     let output = Command::new("sh")
-        .args(["-c", &format!("ulimit -t {SEED_CPU_S_MAX} && exec \"$0\" \"$@\"")])
+        .args(["-c", &format!("ulimit -t {SEED_CPU_S_MAX} 2>/dev/null; exec \"$0\" \"$@\"")])
         .arg(program)
         .arg("--json")
         .args(arguments)
