@@ -4,10 +4,11 @@
 //! example because it started with a wrong one, goes by what most say: otherwise it would take
 //! every record for expired, or stamp new ones with a time that no later record may fall below.
 //!
-//! Holds: while more than half of the nodes that are up are right, the time is off by at most
-//! [`TOLERANCE`] and the latency of a ping. Of two that differ the earlier is believed: what is
-//! kept too long does less harm than what is given up too early. A node that hears of nobody's time has
-//! only its own. Elections and time-outs do not go by this clock nor by any other wall clock.
+//! Holds: while more than half of the nodes that were ever heard are right, the time is off by at
+//! most [`TOLERANCE`] and the latency of a ping; what a node said counts on while it is silent. Of
+//! two that differ the earlier is believed: what is kept too long does less harm than what is given
+//! up too early. A node that has heard nobody's time has only its own. Elections and time-outs do
+//! not go by this clock nor by any other wall clock.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -190,7 +190,7 @@ impl Groups {
         self.0.peers.up()
     }
 
-    /// What the time is by the clocks of other nodes that are up and tell it.
+    /// What the time is by the clocks of the other nodes, as far as they have ever told it.
     pub fn peer_times(&self) -> Vec<UnixMillis> {
         self.0.peers.times()
     }

@@ -105,11 +105,11 @@ impl Peers {
         self.up.borrow().contains(&node)
     }
 
-    /// What the time is by the clocks of those peers that are up and tell it.
+    /// What the time is by the clocks of all peers that have told it, also of those that are silent
+    /// now: a node that nobody answers for a while must not fall back on its own clock.
     pub(crate) fn times(&self) -> Vec<UnixMillis> {
-        let (up, times) = (self.up.borrow(), self.times.read());
         let now = |(time, heard): &(UnixMillis, Instant)| UnixMillis(time.0 + heard.elapsed().as_millis() as u64);
-        times.iter().filter(|(node, _)| up.contains(node)).map(|(_, told)| now(told)).collect()
+        self.times.read().values().map(now).collect()
     }
 
     /// A channel for other services of that node.
@@ -147,6 +147,7 @@ impl Peers {
     pub(crate) fn remove(&self, node: NodeId) {
         self.moved.write().remove(&node);
         self.peers.write().remove(&node);
+        self.times.write().remove(&node);
         self.mark_down(node);
     }
 

@@ -66,8 +66,10 @@ async fn a_replica_that_lags_does_not_call_the_shard_closed_to_a_retry() {
     cluster.apply(std::slice::from_ref(&open));
     append_tagged(&*cluster.leader(1).await, "a", 1).await.unwrap();
     // The catalog's word is here before the seal is: the first attempt may be above what is applied.
-    let lagging = cluster.replica(3, 1).await;
-    cluster.node(3).host.apply_specs(vec![closed(&open)]);
+    let leader = cluster.observed(1, 1, |seen| seen.leader.is_some()).await.leader.unwrap();
+    let node = (1..=3).find(|node| *node != leader.0).unwrap();
+    let lagging = cluster.replica(node, 1).await;
+    cluster.node(node).host.apply_specs(vec![closed(&open)]);
     let retry = append_tagged(&lagging, "a", 1).await;
     assert!(matches!(retry, Err(AppendError::NotLeader { .. })), "{retry:?}");
 }
