@@ -77,7 +77,7 @@ impl Node {
         let (opened, address, addresses) = (log.clone(), addresses[id as usize - 1].clone(), addresses.to_vec());
         let starting = runtime.spawn(async move {
             let listener = bind(&address).await;
-            let groups = Groups::start(NodeId(id), Options::default(), opened, Arc::new(TcpConnector::default()));
+            let groups = Groups::start(NodeId(id), Options::default(), opened, Arc::new(TcpConnector));
             let serving = tonic::transport::Server::builder()
                 .max_frame_size(Some(1024 * 1024))
                 .add_service(groups.service())

@@ -28,7 +28,10 @@ pub const PEER_PORT: u16 = 4568;
 
 /// The connections of the whole cluster, as those who dialled them know them.
 #[derive(Clone, Default)]
-pub struct Connections(Arc<Mutex<Vec<(String, String, Arc<Cut>)>>>);
+pub struct Connections(Arc<Mutex<Vec<Dialled>>>);
+
+/// Who dialled whom, and how to end it.
+type Dialled = (String, String, Arc<Cut>);
 
 /// Ends one connection.
 #[derive(Default)]

@@ -82,11 +82,9 @@ impl Director {
         let machine = self.world.machine(event.node).clone();
         match event.kind {
             Kind::CrashLoop => self.crash_again(event),
-            Kind::TornWrite => {
-                if self.power[&event.node] != Power::Gone && self.power[&event.node] != Power::Spare {
-                    let now = self.now();
-                    self.cut_power(event.id, event.node, Some(now + RESTART_MS));
-                }
+            Kind::TornWrite if !matches!(self.power[&event.node], Power::Gone | Power::Spare) => {
+                let now = self.now();
+                self.cut_power(event.id, event.node, Some(now + RESTART_MS));
             }
             Kind::SlowDisk => {
                 machine.sync_micros.0.store(500, Relaxed);
@@ -111,11 +109,11 @@ impl Director {
     pub(super) fn crash_again(&mut self, event: Event) {
         let node = event.node;
         match self.power[&node] {
-            Power::Up if event.dice % 8 > 0 => self.kill(node, None),
+            Power::Up if !event.dice.is_multiple_of(8) => self.kill(node, None),
             Power::Down(_) => self.start(node),
             _ => {}
         }
-        if event.dice % 8 > 0 && self.power[&node] != Power::Gone {
+        if !event.dice.is_multiple_of(8) && self.power[&node] != Power::Gone {
             let dice = event.dice - 1;
             self.running.push((self.now() + 20 + (dice >> 8) % 700, Event { dice, ..event }));
         }
@@ -123,7 +121,7 @@ impl Director {
 
     pub(super) fn isolate(&mut self, event: &Event, node: u64) {
         let pairs: Vec<(String, String)> = self.pairs_of(node).collect();
-        if event.dice % 3 == 0 {
+        if event.dice.is_multiple_of(3) {
             self.links.hold(event.id, pairs)
         } else {
             self.links.cut(event.id, pairs)
@@ -147,7 +145,7 @@ impl Director {
                 let all = (1..=nodes).flat_map(|a| (1..a).map(move |b| (a, b)));
                 all.filter(|(a, b)| side(*a) != side(*b)).flat_map(|(a, b)| both(name(a), name(b))).collect()
             }
-            _ if event.dice % 2 == 0 => self.pairs_of(node).collect(),
+            _ if event.dice.is_multiple_of(2) => self.pairs_of(node).collect(),
             _ => both(name(node), name(other)).to_vec(),
         }
     }

@@ -1,7 +1,6 @@
 //! When the faults have ended: is the cluster whole, and are all replicas equal again?
 
 use thalweg_catalog::Shard;
-use thalweg_types::NodeId;
 
 use super::{Director, Power};
 
@@ -21,7 +20,7 @@ impl Director {
     }
 
     fn unequal(&self, shard: &Shard) -> Option<String> {
-        let mut found: Vec<(NodeId, u64, Option<(u64, u64)>)> = Vec::new();
+        let mut found = Vec::new();
         let mut leaders = 0;
         for node in &shard.replicas {
             if self.power[&node.0] == Power::Gone {
