@@ -15,6 +15,7 @@ use thalweg_types::GroupId;
 use thalweg_wal::{Record, Wal};
 
 use crate::group::Inner;
+use crate::group_meta::GroupMeta;
 use crate::node_meta::NodeMeta;
 use crate::store::Change;
 use crate::{OpenError, RecordStore, marks};
@@ -39,6 +40,10 @@ pub(crate) fn fence_all(
                 changes.push(Change::DropGroup { group: *group });
             }
         }
+        if std::mem::take(&mut inner.drop_group) {
+            // Before its metadata: later it would take the fence along.
+            changes.push(Change::DropGroup { group: *group });
+        }
         inner.fenced = true;
         let meta = inner.meta(inner.log.moved_end());
         changes.push(Change::Meta { group: *group, meta: meta.encode() });
@@ -48,6 +53,16 @@ pub(crate) fn fence_all(
     }
     wal.sync().map_err(|error| OpenError::Wal(error.to_string()))?;
     Ok(store.commit(&changes)?)
+}
+
+/// On a node that once lost what nobody can name, also those groups begin fenced of which only the
+/// log tells, or of which nothing but an end is left: they were new after the damage, or seem so.
+pub(crate) fn fence_unsaved(groups: &mut BTreeMap<GroupId, Inner>, saved: &BTreeMap<GroupId, GroupMeta>) {
+    let unsaved = |group: &GroupId, inner: &Inner| !inner.exists() || !saved.contains_key(group);
+    for (_, inner) in groups.iter_mut().filter(|(group, inner)| unsaved(group, inner)) {
+        inner.fenced = true;
+        inner.dirty |= inner.exists();
+    }
 }
 
 fn checkpoint_fits(inner: &Inner) -> bool {

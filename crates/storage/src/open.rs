@@ -80,6 +80,9 @@ pub(crate) fn open(
         // The fence of each group is durable, so the log need not repeat its verdict.
         wal.clear_damage().map_err(|error| OpenError::Wal(error.to_string()))?;
     }
+    if node.distrusts_absent {
+        distrust::fence_unsaved(&mut groups, &replay.metas);
+    }
     let report = OpenReport {
         damaged,
         distrusts_absent: node.distrusts_absent,

@@ -51,6 +51,21 @@ fn a_lowered_fence_that_was_not_saved_is_up_again() {
     assert!(node.crash().log.group(A).state().fenced);
 }
 
+/// It began fenced because it may have been there before the damage; a restart knows no better.
+#[test]
+fn a_group_that_is_new_after_the_damage_is_fenced_after_a_crash_too() {
+    const NEW: GroupId = GroupId(77);
+    let node = damaged_node();
+    assert!(node.log.group(NEW).state().fenced);
+    node.log.group(NEW).save_vote(Bytes::from_static(b"vote"), unasked());
+    node.put(NEW, entries(0..3, 500));
+    let node = node.crash();
+    assert!(node.log.group(NEW).state().fenced, "only the log knew of it");
+    node.log.group(NEW).lower_fence();
+    while node.log.run_mover_once() {}
+    assert!(!node.crash().log.group(NEW).state().fenced);
+}
+
 /// A node whose log has given up segments because the store has what was in them, and the store as
 /// it was before.
 fn moved_node() -> (Node, MemoryStore) {
