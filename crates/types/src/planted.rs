@@ -6,7 +6,7 @@
 //!
 //! Holds: without `--cfg thalweg_planted` [`planted`] is the constant `false`, so that nothing of
 //! this is in a build that anyone runs. With it, the environment variable `THALWEG_PLANT` names
-//! the defect of the process, or [`plant`] chooses it before anything starts.
+//! the defect of the process, or `plant` chooses it before anything starts.
 
 /// Defines the defects, so that none can be missing from [`Planted::ALL`].
 macro_rules! defects {
