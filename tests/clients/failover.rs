@@ -43,12 +43,7 @@ async fn boto3_notices_no_killed_leader() {
     if !FAILOVER.can_run() {
         return;
     }
-    FAILOVER.install().await.unwrap();
-    let binary = thalweg_binary();
-    let options = ClusterOptions::new(binary.to_str().unwrap());
-    let mut cluster = TestCluster::start(options).await.unwrap();
-    let stream: StreamName = "orders".parse().unwrap();
-    cluster.create_stream(&stream, SHARDS).await.unwrap();
+    let (mut cluster, stream) = cluster_with_a_stream().await;
     // An SDK knows one address only, so that node stays.
     let spared = cluster.nodes()[0].id();
     let endpoint = cluster.node(spared).public_address();
@@ -69,12 +64,7 @@ async fn boto3_notices_no_node_that_is_stopped_in_order() {
     if !FAILOVER.can_run() {
         return;
     }
-    FAILOVER.install().await.unwrap();
-    let binary = thalweg_binary();
-    let options = ClusterOptions::new(binary.to_str().unwrap());
-    let mut cluster = TestCluster::start(options).await.unwrap();
-    let stream: StreamName = "orders".parse().unwrap();
-    cluster.create_stream(&stream, SHARDS).await.unwrap();
+    let (mut cluster, stream) = cluster_with_a_stream().await;
     let balancer = Balancer::start(cluster.endpoints()).await.unwrap();
     let server = Server { endpoint: balancer.address().to_owned(), stream: stream.to_string() };
     let mut program = FAILOVER.start(&server).unwrap();
@@ -93,6 +83,17 @@ async fn boto3_notices_no_node_that_is_stopped_in_order() {
     // A request that is on its way when its connection is closed has to be made again: HTTP/1.1
     // knows no other way. Writer and reader have a connection each.
     assert!(report.retried <= 2 * stops, "{} attempts were made again in {stops} stops", report.retried);
+}
+
+/// What the program works with, once it is installed.
+async fn cluster_with_a_stream() -> (TestCluster, StreamName) {
+    FAILOVER.install().await.unwrap();
+    let binary = thalweg_binary();
+    let options = ClusterOptions::new(binary.to_str().unwrap());
+    let cluster = TestCluster::start(options).await.unwrap();
+    let stream: StreamName = "orders".parse().unwrap();
+    cluster.create_stream(&stream, SHARDS).await.unwrap();
+    (cluster, stream)
 }
 
 /// Ends the program and checks what it wrote and read.

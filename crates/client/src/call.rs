@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use thalweg_catalog::Refusal;
 use thalweg_proto::errors::{META_LEADER_ADDRESS, META_REFUSAL, Reason, WireError};
+use thalweg_proto::v1::record_service_client::RecordServiceClient;
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use crate::backoff::Backoff;
-use crate::client::Client;
+use crate::client::{Client, stub};
 use crate::pool::Connection;
 
 /// Why a call got no answer that it could use.
@@ -120,6 +122,44 @@ pub(crate) fn is_broken_connection(status: &Status) -> bool {
     transport && status.details().is_empty()
 }
 
+/// What came of a call on a connection, which is to be replaced if that is what failed; `late` says
+/// so when there was no answer in time.
+pub(crate) fn settle<T>(
+    client: &Client,
+    connection: &Connection,
+    outcome: Result<Result<Response<T>, Status>, Elapsed>,
+    late: impl FnOnce() -> String,
+) -> Result<T, WireError> {
+    match outcome {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => {
+            if is_broken_connection(&status) {
+                client.pool().forget(connection);
+            }
+            Err(WireError::from_status(&status))
+        }
+        Err(_) => Err(WireError::new(Reason::Timeout, late())),
+    }
+}
+
+/// Asks one node about records, once. `what` names the answer in the error of a node that gives none.
+pub(crate) async fn ask_at<T, Fut>(
+    client: &Client,
+    address: &str,
+    what: &str,
+    deadline: Instant,
+    call: impl FnOnce(RecordServiceClient<Channel>) -> Fut,
+) -> Result<T, WireError>
+where
+    Fut: Future<Output = Result<Response<T>, Status>>,
+{
+    let unavailable = |text: String| WireError::new(Reason::Unavailable, text);
+    let connection = client.pool().connection(address).await.map_err(|error| unavailable(error.to_string()))?;
+    let asking = call(stub::records(connection.channel.clone()));
+    let outcome = tokio::time::timeout_at(deadline, asking).await;
+    settle(client, &connection, outcome, || format!("{address} gave no {what} in time"))
+}
+
 /// An attempt that waits longer than this for a harmless call is tried at another node.
 const HARMLESS_ATTEMPT_MAX: Duration = Duration::from_secs(3);
 
@@ -195,22 +235,11 @@ impl Attempts {
             Repeat::Harmless => self.remaining().min(HARMLESS_ATTEMPT_MAX),
             Repeat::Harmful => self.remaining(),
         };
-        match tokio::time::timeout(limit, call(connection.channel.clone())).await {
-            Ok(Ok(answer)) => {
-                client.pool().prefer(&connection.address);
-                Ok(answer.into_inner())
-            }
-            Ok(Err(status)) => {
-                if is_broken_connection(&status) {
-                    client.pool().forget(connection);
-                }
-                Err(WireError::from_status(&status))
-            }
-            Err(_) => {
-                let text = format!("{} gave no answer within {limit:?}", connection.address);
-                Err(WireError::new(Reason::Timeout, text))
-            }
-        }
+        let outcome = tokio::time::timeout(limit, call(connection.channel.clone())).await;
+        let late = || format!("{} gave no answer within {limit:?}", connection.address);
+        let answer = settle(client, connection, outcome, late)?;
+        client.pool().prefer(&connection.address);
+        Ok(answer)
     }
 
     /// Prepares the next attempt, or returns the error that the caller gets.

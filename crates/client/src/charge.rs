@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use thalweg_catalog::ShardLimits;
 use thalweg_proto::convert::to_shard_ref;
-use thalweg_proto::errors::{Reason, WireError};
 use thalweg_proto::v1;
+use thalweg_proto::v1::record_service_client::RecordServiceClient;
 use thalweg_types::{ShardId, StreamName};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::call::{CallError, Repeat, Verdict, is_broken_connection, verdict};
-use crate::client::{Client, stub};
+use crate::call::{CallError, Repeat, Verdict, ask_at, verdict};
+use crate::client::Client;
 use crate::wire;
 
 /// What is to be done with a shard, or was.
@@ -61,11 +61,14 @@ impl Client {
         let mut backoff = Backoff::seeded(self.random().seed());
         let mut hint = None;
         loop {
-            let candidates = routing.image().unwrap_or_else(|| image.clone()).candidates(shard);
-            let turn = backoff.failures() as usize % candidates.len().max(1);
-            let address = hint.take().or_else(|| candidates.get(turn).cloned()).unwrap_or_default();
-            let error = match charge_at(self, &address, request.clone(), began + patience).await {
-                Ok(answer) => return Ok(answer),
+            let newest = routing.image().unwrap_or_else(|| image.clone());
+            let address = hint.take().unwrap_or_else(|| newest.candidate(shard, backoff.failures()));
+            let (request, deadline) = (request.clone(), began + patience);
+            let charge = async |mut stub: RecordServiceClient<_>| stub.charge(request).await;
+            let error = match ask_at(self, &address, "answer", deadline, charge).await {
+                Ok(v1::ChargeResponse { refused_records, read_refused }) => {
+                    return Ok(Charged { refused_records, read_refused });
+                }
                 Err(error) => error,
             };
             match verdict(&error, Repeat::Harmless) {
@@ -82,29 +85,5 @@ impl Client {
             }
             tokio::time::sleep(delay).await;
         }
-    }
-}
-
-async fn charge_at(
-    client: &Client,
-    address: &str,
-    request: v1::ChargeRequest,
-    deadline: Instant,
-) -> Result<Charged, WireError> {
-    let unavailable = |text: String| WireError::new(Reason::Unavailable, text);
-    let connection = client.pool().connection(address).await.map_err(|error| unavailable(error.to_string()))?;
-    let mut stub = stub::records(connection.channel.clone());
-    match tokio::time::timeout_at(deadline, stub.charge(request)).await {
-        Ok(Ok(answer)) => {
-            let v1::ChargeResponse { refused_records, read_refused } = answer.into_inner();
-            Ok(Charged { refused_records, read_refused })
-        }
-        Ok(Err(status)) => {
-            if is_broken_connection(&status) {
-                client.pool().forget(&connection);
-            }
-            Err(WireError::from_status(&status))
-        }
-        Err(_) => Err(WireError::new(Reason::Timeout, format!("{address} gave no answer in time"))),
     }
 }

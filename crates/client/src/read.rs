@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use thalweg_proto::convert::to_shard_ref;
-use thalweg_proto::errors::{Reason, WireError};
+use thalweg_proto::errors::WireError;
+use thalweg_proto::v1::record_service_client::RecordServiceClient;
 use thalweg_proto::v1::{self, position::At};
 use thalweg_types::{HashKey, RecordBatch, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::call::{MISSING_GRACE, Repeat, Verdict, is_broken_connection, may_pass, verdict};
-use crate::client::{Client, stub};
+use crate::call::{MISSING_GRACE, Repeat, Verdict, ask_at, may_pass, verdict};
+use crate::client::Client;
 use crate::routing::{Routing, RoutingError};
 
 /// Where in a shard to begin.
@@ -187,12 +188,10 @@ pub(crate) async fn read_page(
     let (mut hint, mut missing_since) = (None, None);
     loop {
         let image = routing.known(timeout).await?;
-        let candidates = image.candidates(shard);
-        let turn = backoff.failures() as usize;
-        let address =
-            hint.take().or_else(|| candidates.get(turn % candidates.len().max(1)).cloned()).unwrap_or_default();
+        let address = hint.take().unwrap_or_else(|| image.candidate(shard, backoff.failures()));
         let request = request(image.stream_id(), shard, position, options);
-        let error = match read_at(client, &address, request, deadline).await {
+        let read = async |mut stub: RecordServiceClient<_>| stub.read(request).await;
+        let error = match ask_at(client, &address, "page", deadline, read).await {
             Ok(wire) => return decode(shard, wire, 0).map_err(|what| ReadError::BadAnswer { shard, what }),
             Err(error) => error,
         };
@@ -226,27 +225,6 @@ fn request(stream: StreamId, shard: ShardId, position: Position, options: ReadOp
         position: Some(position.into()),
         max_bytes: options.max_bytes,
         wait_ms: u32::try_from(options.wait.as_millis()).unwrap_or(u32::MAX),
-    }
-}
-
-async fn read_at(
-    client: &Client,
-    address: &str,
-    request: v1::ReadRequest,
-    deadline: Instant,
-) -> Result<v1::ReadResponse, WireError> {
-    let unavailable = |text: String| WireError::new(Reason::Unavailable, text);
-    let connection = client.pool().connection(address).await.map_err(|error| unavailable(error.to_string()))?;
-    let mut stub = stub::records(connection.channel.clone());
-    match tokio::time::timeout_at(deadline, stub.read(request)).await {
-        Ok(Ok(answer)) => Ok(answer.into_inner()),
-        Ok(Err(status)) => {
-            if is_broken_connection(&status) {
-                client.pool().forget(&connection);
-            }
-            Err(WireError::from_status(&status))
-        }
-        Err(_) => Err(WireError::new(Reason::Timeout, format!("{address} gave no page in time"))),
     }
 }
 

@@ -119,6 +119,12 @@ impl Image {
         candidates
     }
 
+    /// Whom to ask about a shard after so many attempts elsewhere; empty when no node is known.
+    pub fn candidate(&self, shard: ShardId, attempts: u32) -> String {
+        let mut candidates = self.candidates(shard);
+        if candidates.is_empty() { String::new() } else { candidates.swap_remove(attempts as usize % candidates.len()) }
+    }
+
     /// Addresses of all nodes.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         self.nodes.values().map(String::as_str).filter(|address| !address.is_empty())
