@@ -2,7 +2,9 @@
 //!
 //! A node that once acknowledged an entry and then forgot it could elect a leader without that
 //! entry: acknowledged data would be voted away. So while a replica is fenced it refuses votes
-//! and pre-votes, does not campaign and serves no strong reads; it only receives entries.
+//! and pre-votes, does not campaign and serves no strong reads; it only receives entries. The same
+//! holds for a replica that left its group and returned: a member that missed both still counts its
+//! vote, which would elect that member without what the group acknowledged meanwhile.
 //!
 //! Why catching up is enough: everything acknowledged with this replica's help is also on another
 //! member of that majority, and a leader elected by the rest has it. Once that leader has

@@ -13,9 +13,10 @@
 //!                        └─► Applier ─► StateMachine::apply ─► applied watch ─► readers
 //! ```
 //! Holds: nobody else names an openraft type. A write is acknowledged only when a majority has
-//! synced it. A fenced replica (its log lost acknowledged bytes) never votes, campaigns or leads
-//! until a leader of a later term has given it everything that was committed. An entry whose bytes
-//! are damaged is fetched back from another node before anything else happens to it.
+//! synced it. A fenced replica (its log lost acknowledged bytes, or it had left the group) never
+//! votes, campaigns or leads until a leader of a later term has given it everything that was
+//! committed. An entry whose bytes are damaged is fetched back from another node before anything else
+//! happens to it.
 
 mod agreed_clock;
 mod applier;

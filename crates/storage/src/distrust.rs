@@ -75,6 +75,6 @@ fn checkpoint_fits(inner: &Inner) -> bool {
 fn begin_anew(group: GroupId, inner: &mut Inner) -> Vec<Record> {
     let destroyed = marks::destroy(group, inner.life);
     let voted = inner.vote.clone().map(|vote| marks::vote(group, vote));
-    *inner = Inner { life: inner.life + 1, vote: inner.vote.take(), dirty: true, ..Inner::default() };
+    *inner = Inner { vote: inner.vote.take(), ..Inner::after(inner.life) };
     [destroyed].into_iter().chain(voted).collect()
 }

@@ -176,17 +176,23 @@ impl Inner {
         }
     }
 
+    /// What a group is once its life `life` has ended: empty, and fenced. Should it be used here
+    /// again, a member that missed the change may still count this replica among its voters, and this
+    /// replica has forgotten what it acknowledged and promised.
+    pub(crate) fn after(life: u64) -> Inner {
+        Inner { life: life + 1, fenced: true, dirty: true, ..Inner::default() }
+    }
+
     /// Empties the group; what follows is a new life.
     pub(crate) fn destroy(&mut self) {
         *self = Inner {
-            life: self.life + 1,
             pending_destroys: self.pending_destroys + 1,
             pending_truncates: self.pending_truncates,
             drop_group: self.drop_group,
             stored_before: self.stored_before + self.stored,
             refused_through: self.refused_through,
             repairs: std::mem::take(&mut self.repairs),
-            ..Inner::default()
+            ..Inner::after(self.life)
         };
     }
 
@@ -215,6 +221,11 @@ impl Inner {
     /// Whether memory is ahead of the disk in a way that forbids releasing segments.
     pub(crate) fn is_ahead(&self) -> bool {
         self.pending_destroys > 0 || self.pending_truncates > 0
+    }
+
+    /// Whether acknowledged entries are to come back. A group that has left waits for nothing.
+    pub(crate) fn awaits_entries(&self) -> bool {
+        self.fenced && (self.life == 0 || self.exists())
     }
 
     fn counts(&self) -> (u64, u64, u64) {

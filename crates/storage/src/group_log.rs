@@ -183,8 +183,9 @@ impl GroupLog {
         }));
     }
 
-    /// Forgets the group on this node: entries, vote, checkpoint, fence. Space comes back in the
-    /// background. Used again, the group begins empty.
+    /// Forgets the group on this node: entries, vote, checkpoint. Space comes back in the background.
+    /// Used again, the group begins empty and fenced: a member that does not know yet that this
+    /// replica had left may ask for its vote.
     pub fn destroy(&self, done: Done) {
         let (shared, group) = (Arc::downgrade(&self.shared), self.group.clone());
         let done: Done = Box::new(move |result| {

@@ -129,7 +129,8 @@ fn drop_destroyed(shared: &Shared, groups: &[Arc<Group>], backlog: &mut Backlog)
         let mut inner = group.lock();
         if std::mem::take(&mut inner.drop_group) {
             backlog.dropped += std::mem::take(&mut inner.stored_before);
-            inner.dirty = inner.exists();
+            // The fence of a group that is over stays: it may return.
+            inner.dirty = true;
             changes.push(Change::DropGroup { group: group.id });
         }
     }
@@ -195,7 +196,7 @@ fn stage(shared: &Shared, group: &Arc<Group>, room: &mut u64) -> Result<Option<S
     let anything_applied = {
         let inner = group.lock();
         let unchanged = !inner.dirty && inner.log.applied_end() == inner.log.moved_end();
-        if unchanged || inner.pending_destroys > 0 {
+        if unchanged || inner.pending_destroys > 0 || inner.drop_group {
             return Ok(None);
         }
         inner.log.applied_end() > 0
@@ -328,7 +329,7 @@ fn release(shared: &Shared, groups: &[Arc<Group>], floor: u64, commit: u64) {
 
 /// What damage had cut off is worth keeping until every group has everything back.
 fn discard_lost(shared: &Shared, groups: &[Arc<Group>], backlog: &mut Backlog) {
-    let fenced = groups.iter().any(|group| group.lock().fenced);
+    let fenced = groups.iter().any(|group| group.lock().awaits_entries());
     if std::mem::replace(&mut backlog.fenced, fenced)
         && !fenced
         && let Some(Err(error)) = shared.wal.lock().as_mut().map(thalweg_wal::Wal::discard_lost)

@@ -89,7 +89,7 @@ pub(crate) fn open(
         torn_tail: matches!(recovery.verdict, Verdict::TornTail { .. }),
         replayed_records: recovery.records,
         groups: groups.values().filter(|inner| inner.exists()).count(),
-        fenced_groups: groups.values().filter(|inner| inner.fenced).count(),
+        fenced_groups: groups.values().filter(|inner| inner.awaits_entries()).count(),
     };
     Ok((Shared::new(Parts { options, driver, disk, store, wal, groups, node }), report))
 }
@@ -144,8 +144,10 @@ impl Replay {
             }
             Kind::Trim => inner.trim(record.index, record.term, marks::checkpoint_of(&record)),
             Kind::Destroy => {
-                *inner =
-                    self.metas.get(&group).map_or_else(|| reborn(record.index), |meta| after_life(record.index, meta));
+                *inner = self
+                    .metas
+                    .get(&group)
+                    .map_or_else(|| Inner::after(record.index), |meta| after_life(record.index, meta));
                 self.gaps.remove(&group);
             }
         }
@@ -174,16 +176,11 @@ fn replay_entry(inner: &mut Inner, record: &Record, position: Position) -> Repla
     Replayed::EndsLog
 }
 
-/// A group whose life `life` ended, and of which the record store knows nothing.
-fn reborn(life: u64) -> Inner {
-    Inner { life: life + 1, ..Inner::default() }
-}
-
 /// A group whose life `life` ended: as the record store has it if that is of a later life, else empty.
 fn after_life(life: u64, meta: &GroupMeta) -> Inner {
     if meta.life > life {
         Inner::from_meta(meta)
     } else {
-        Inner { life: life + 1, drop_group: true, stored_before: meta.moved_end, ..Inner::default() }
+        Inner { drop_group: true, stored_before: meta.moved_end, ..Inner::after(life) }
     }
 }

@@ -87,7 +87,7 @@ impl Shared {
     pub(crate) fn new(parts: Parts) -> Shared {
         let gauges = Arc::new(Gauges::default());
         let group = |(id, inner)| (id, Arc::new(Group::new(id, inner, gauges.clone())));
-        let fenced = parts.groups.values().any(|inner| inner.fenced);
+        let fenced = parts.groups.values().any(Inner::awaits_entries);
         let counters = Counters::default();
         counters.wal_bytes.store(parts.wal.bytes_in_use(), Relaxed);
         Shared {

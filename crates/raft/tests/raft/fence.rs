@@ -1,9 +1,12 @@
 //! A node whose log lost acknowledged entries: without a say until it has them back.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
+
+use thalweg_types::{GroupId, NodeId};
 
 use crate::support::{Cluster, bodies, leader_of, put};
 
@@ -63,4 +66,46 @@ async fn a_replica_that_forgot_elects_nobody_until_it_has_everything_back() {
     tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
     let all: Vec<String> = values.into_iter().chain(["after".to_owned()]).collect();
     assert_eq!(bodies(&forgetful, last).await, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_left_and_returned_elects_nobody_who_missed_that_it_had_left() {
+    let mut cluster = Cluster::start(4).await;
+    let groups = cluster.open_all(7, &ALL).await;
+    let leader = leader_of(&groups).await;
+    let own = leader.status().borrow().leader.unwrap().0;
+    let last = put(&leader, "known to all").await;
+    for group in &groups {
+        group.applied().wait_for(|applied| *applied >= last).await.unwrap();
+    }
+    let others: Vec<u64> = ALL.into_iter().filter(|id| *id != own).collect();
+    let (behind, returned) = (others[0], others[1]);
+    drop(groups);
+    let of_behind = cluster.kill(behind).await;
+    drop(cluster.open(4, 7, &[]).await);
+    leader.change_voters([own, behind, 4].map(NodeId).into_iter().collect()).await.unwrap();
+    put(&leader, "known to the new members").await;
+    drop(leader);
+    let (of_own, of_new) = (cluster.kill(own).await, cluster.kill(4).await);
+    cluster.node(returned).groups.destroy(GroupId(7)).await.unwrap();
+    let empty = cluster.open(returned, 7, &[]).await;
+
+    // Who is behind takes the one that is back for a voter, and knows more than it.
+    cluster.restart(behind, of_behind).await;
+    let stale = cluster.open(behind, 7, &ALL).await;
+    let mut status = stale.status();
+    let elected = tokio::time::timeout(LONG_ENOUGH, status.wait_for(|status| status.leader.is_some()));
+    assert!(elected.await.is_err(), "a replica that left and returned has voted");
+
+    cluster.restart(own, of_own).await;
+    cluster.restart(4, of_new).await;
+    [behind, returned].into_iter().for_each(|id| cluster.introduce(id));
+    let members = [cluster.open(own, 7, &ALL).await, cluster.open(4, 7, &[]).await, stale];
+    let leader = leader_of(&members).await;
+    let now: BTreeSet<NodeId> = [own, behind, 4, returned].map(NodeId).into_iter().collect();
+    leader.change_voters(now).await.unwrap();
+    let last = put(&leader, "after").await;
+    let lowered = async { empty.status().wait_for(|status| !status.fenced).await.map(drop) };
+    tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
+    assert_eq!(bodies(&empty, last).await, ["known to all", "known to the new members", "after"]);
 }

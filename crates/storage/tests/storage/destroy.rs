@@ -25,7 +25,7 @@ fn a_destroyed_group_is_gone_and_its_space_returns() {
     let before = node.store.bytes_on_disk();
     let (callback, answer) = done();
     node.log.group(A).destroy(callback);
-    assert_eq!(node.log.group(A).state(), GroupState::default());
+    assert_eq!(node.log.group(A).state(), GroupState { fenced: true, ..GroupState::default() });
     assert_eq!(node.log.groups(), [B]);
     node.write();
     assert_eq!(answer.recv().unwrap(), Ok(()));
@@ -70,4 +70,31 @@ fn a_group_that_returns_begins_empty_and_is_not_mixed_with_its_earlier_life() {
         let node = node.crash();
         assert_eq!(node.log.groups(), [B]);
     }
+}
+
+#[test]
+fn a_group_that_returns_has_no_say_until_its_fence_is_lowered_after_any_number_of_starts() {
+    let mut node = node_with_groups();
+    node.log.group(A).destroy(unasked());
+    node.write();
+    for mover in [false, true, true] {
+        if mover {
+            // The segment that tells of the destruction is given up.
+            let end = node.log.group(B).state().last.unwrap().0 + 1;
+            node.put(B, entries(end..end + 40, 4000));
+            node.log.group(B).set_applied(end + 39);
+            node.log.flush().unwrap();
+        }
+        assert!(node.log.group(A).state().fenced, "a member may not know that it had left");
+        assert_eq!((node.report.fenced_groups, node.log.groups()), (0, vec![B]), "there is nothing to wait for");
+        node = node.crash();
+        assert_eq!(node.report.damaged, None);
+    }
+    node.put(A, entries_of_term(0..5, 9, 300));
+    let node = node.crash();
+    assert!(node.log.group(A).state().fenced, "it does not have everything yet");
+    node.log.group(A).lower_fence();
+    node.log.flush().unwrap();
+    let node = node.crash();
+    assert!(!node.log.group(A).state().fenced);
 }

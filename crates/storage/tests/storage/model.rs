@@ -83,6 +83,7 @@ struct Group {
     trimmed: Option<(u64, u64)>,
     entries: Vec<LogEntry>,
     vote: Option<Bytes>,
+    fenced: bool,
 }
 
 impl Group {
@@ -112,14 +113,14 @@ impl Group {
         while first + (entries.len() as u64) < end {
             entries.extend(log.read(first + entries.len() as u64, end, 50_000).unwrap());
         }
-        Group { trimmed: state.trimmed, entries, vote: state.vote }
+        Group { trimmed: state.trimmed, entries, vote: state.vote, fenced: state.fenced }
     }
 }
 
 /// A group's state without its bytes.
 fn brief(group: &Group) -> String {
     let entries: Vec<(u64, u64)> = group.entries.iter().map(|entry| (entry.index, entry.term)).collect();
-    format!("trimmed {:?}, entries {entries:?}, vote {:?}", group.trimmed, group.vote)
+    format!("trimmed {:?}, entries {entries:?}, vote {:?}, fenced {}", group.trimmed, group.vote, group.fenced)
 }
 
 #[derive(Default)]
@@ -288,7 +289,7 @@ impl World {
             return;
         }
         self.log(group).destroy(unasked());
-        self.groups[group as usize].change(|state| *state = Group::default());
+        self.groups[group as usize].change(|state| *state = Group { fenced: true, ..Group::default() });
         self.groups[group as usize].applied_end = 0;
         self.write();
     }
@@ -329,7 +330,6 @@ impl World {
             let model = &mut self.groups[group as usize];
             model.recover(seen);
             assert_eq!(state.last, model.now().last());
-            assert!(!state.fenced);
             let checkpoint_index = state.checkpoint.as_ref().map(|(applied, _)| *applied);
             assert!(checkpoint_index >= state.trimmed.map(|(index, _)| index), "state stands for what is trimmed");
             if let Some((applied, bytes)) = state.checkpoint {
