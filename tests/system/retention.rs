@@ -81,6 +81,37 @@ async fn lowering_hides_at_once_raising_never_resurrects_and_time_takes_the_rest
 const SEVERAL_SWEEPS: Duration = Duration::from_secs(4);
 const TEN_YEARS_IN_HOURS: u64 = 87_600;
 
+/// Waits until a node leads the stream's shard.
+async fn leads_from_now(cluster: &TestCluster, stream: &StreamName, node: NodeId) {
+    let client = cluster.client();
+    let leads = async || {
+        let _ = client.cluster().transfer_leader(stream, SHARD, node).await;
+        (cluster.leader_of(&client, stream, SHARD).await.ok()? == node).then_some(())
+    };
+    eventually("the node with the wrong clock leads", SWEEP_TIMEOUT, leads).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_starts_days_behind_trims_by_the_time_that_the_others_tell() {
+    let mut cluster = start().await;
+    let stream: StreamName = "orders".parse().unwrap();
+    cluster.create_stream(&stream, 1).await.unwrap();
+    let client = cluster.client();
+    put(&client, &stream, "first").await;
+    client.streams().set_retention(&stream, 8_760).await.unwrap();
+    restart_ahead(&mut cluster, 240).await;
+    let behind = NodeId(2);
+    let node = cluster.node(behind);
+    assert!(node.stop().await.unwrap().success(), "{}", node.log_end());
+    node.set(CLOCK_AHEAD_HOURS, "0");
+    node.start().unwrap();
+    node.wait_ready().await.unwrap();
+    leads_from_now(&cluster, &stream, behind).await;
+    put(&client, &stream, "second").await;
+    client.streams().set_retention(&stream, 24).await.unwrap();
+    becomes_readable(&client, &stream, &["second"]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_starts_years_ahead_neither_trims_nor_stamps_by_its_own_clock() {
     let mut cluster = start().await;
@@ -94,11 +125,7 @@ async fn a_leader_that_starts_years_ahead_neither_trims_nor_stamps_by_its_own_cl
     node.set(CLOCK_AHEAD_HOURS, &TEN_YEARS_IN_HOURS.to_string());
     node.start().unwrap();
     node.wait_ready().await.unwrap();
-    let leads = async || {
-        let _ = client.cluster().transfer_leader(&stream, SHARD, ahead).await;
-        (cluster.leader_of(&client, &stream, SHARD).await.ok()? == ahead).then_some(())
-    };
-    eventually("the node with the wrong clock leads", SWEEP_TIMEOUT, leads).await.unwrap();
+    leads_from_now(&cluster, &stream, ahead).await;
     put(&client, &stream, "second").await;
     tokio::time::sleep(SEVERAL_SWEEPS).await;
     assert_eq!(readable(&client, &stream).await, ["first", "second"]);

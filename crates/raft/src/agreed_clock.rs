@@ -7,13 +7,16 @@
 //! Holds: while more than half of the nodes that were ever heard are right, the time is off by at
 //! most [`TOLERANCE`] and the latency of a ping; what a node said counts on while it is silent. Of
 //! two that differ the earlier is believed: what is kept too long does less harm than what is given
-//! up too early. A node that has heard nobody's time has only its own. Elections and time-outs do
-//! not go by this clock nor by any other wall clock.
+//! up too early. A node that has heard nobody's time has only its own, and [`Clock::agreement`] says
+//! so: what cannot be undone waits until a majority of the cluster is of one mind. Elections and
+//! time-outs do not go by this clock nor by any other wall clock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_types::{Clock, UnixMillis};
+use parking_lot::RwLock;
+use thalweg_types::{Agreement, Clock, NodeId, UnixMillis};
 
 use crate::Groups;
 
@@ -25,28 +28,63 @@ pub const TOLERANCE: Duration = Duration::from_secs(600);
 pub struct AgreedClock {
     own: Arc<dyn Clock>,
     groups: Groups,
+    /// The nodes whose majority counts; none until they are known.
+    members: Arc<RwLock<BTreeSet<NodeId>>>,
 }
 
 impl AgreedClock {
     /// This node's clock, and where the others' are heard of.
     pub fn new(own: Arc<dyn Clock>, groups: Groups) -> AgreedClock {
-        AgreedClock { own, groups }
+        AgreedClock { own, groups, members: Arc::default() }
+    }
+
+    /// Tells the nodes of which a majority has to agree: the living ones of the cluster, with this one.
+    pub fn set_members(&self, members: BTreeSet<NodeId>) {
+        *self.members.write() = members;
     }
 }
 
 impl Clock for AgreedClock {
     fn now(&self) -> UnixMillis {
-        agreed(self.own.now(), self.groups.peer_times())
+        let told = self.groups.peer_times().into_iter().map(|(_, time)| time).collect();
+        agreed(self.own.now(), told)
     }
+
+    fn agreement(&self) -> Agreement {
+        let members = self.members.read();
+        let told = self.groups.peer_times().into_iter().filter(|(node, _)| members.contains(node));
+        agreement(self.own.now(), told.map(|(_, time)| time).collect(), members.len())
+    }
+}
+
+/// The one of which as many are later as earlier, or one more.
+fn middle(own: UnixMillis, mut others: Vec<UnixMillis>) -> UnixMillis {
+    others.push(own);
+    others.sort_unstable();
+    others[(others.len() - 1) / 2]
+}
+
+fn is_near(one: UnixMillis, other: UnixMillis) -> bool {
+    one.0.abs_diff(other.0) <= TOLERANCE.as_millis() as u64
 }
 
 /// The own time, unless the middle of all is elsewhere.
 fn agreed(own: UnixMillis, peers: Vec<UnixMillis>) -> UnixMillis {
-    let mut all = peers;
-    all.push(own);
-    all.sort_unstable();
-    let middle = all[(all.len() - 1) / 2];
-    if own.0.abs_diff(middle.0) <= TOLERANCE.as_millis() as u64 { own } else { middle }
+    let middle = middle(own, peers);
+    if is_near(own, middle) { own } else { middle }
+}
+
+/// Whether more than half of so many members, of which `told` are the others that have told their
+/// time, are near the middle of those times.
+fn agreement(own: UnixMillis, told: Vec<UnixMillis>, members: usize) -> Agreement {
+    let middle = middle(own, told.clone());
+    let near = told.into_iter().chain([own]).filter(|time| is_near(*time, middle)).count();
+    match members {
+        0 => Agreement::Pending,
+        1 => Agreement::Alone,
+        _ if near * 2 > members => Agreement::Reached,
+        _ => Agreement::Pending,
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +120,42 @@ mod tests {
         assert_eq!(of(NOW + 500, &[NOW, NOW - 20]), NOW + 500);
     }
 
+    fn agreement_of(own: u64, told: &[u64], members: usize) -> Agreement {
+        agreement(UnixMillis(own), told.iter().copied().map(UnixMillis).collect(), members)
+    }
+
+    #[test]
+    fn agreement_takes_a_majority_of_all_members_and_not_of_those_heard() {
+        assert_eq!(agreement_of(NOW, &[], 0), Agreement::Pending, "the members are not known yet");
+        assert_eq!(agreement_of(NOW, &[], 1), Agreement::Alone);
+        assert_eq!(agreement_of(NOW, &[], 3), Agreement::Pending);
+        assert_eq!(agreement_of(NOW, &[NOW + 5], 3), Agreement::Reached);
+        assert_eq!(agreement_of(NOW, &[NOW + 5], 4), Agreement::Pending);
+    }
+
+    #[test]
+    fn clocks_that_are_apart_do_not_agree_until_a_majority_overrules_one() {
+        for wrong in [NOW - 48 * HOUR_MS, NOW + 48 * HOUR_MS] {
+            assert_eq!(agreement_of(wrong, &[NOW], 3), Agreement::Pending);
+            assert_eq!(agreement_of(wrong, &[NOW], 2), Agreement::Pending);
+            assert_eq!(agreement_of(wrong, &[NOW, NOW + 5], 3), Agreement::Reached);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_a_majority_agrees_on_is_nearly_right_if_a_majority_is(
+            right in prop::collection::vec(0u64..60_000, 3..6), wrong in prop::collection::vec(0u64..2 * NOW, 0..3), own: prop::sample::Index, heard in 0usize..8,
+        ) {
+            let mut all: Vec<u64> = right.iter().map(|skew| NOW + skew).chain(wrong).collect();
+            let members = all.len();
+            let own = all.swap_remove(own.index(members));
+            all.truncate(heard);
+            if agreement_of(own, &all, members) == Agreement::Reached {
+                prop_assert!(of(own, &all).abs_diff(NOW) <= 60_000 + 2 * TOLERANCE.as_millis() as u64);
+            }
+        }
+
         #[test]
         fn with_a_majority_of_right_clocks_the_time_is_nearly_right(
             right in prop::collection::vec(0u64..60_000, 3..6), wrong in prop::collection::vec(0u64..2 * NOW, 0..3), own: prop::sample::Index,

@@ -191,7 +191,7 @@ impl Groups {
     }
 
     /// What the time is by the clocks of the other nodes, as far as they have ever told it.
-    pub fn peer_times(&self) -> Vec<UnixMillis> {
+    pub fn peer_times(&self) -> Vec<(NodeId, UnixMillis)> {
         self.0.peers.times()
     }
 

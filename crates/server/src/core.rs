@@ -91,7 +91,8 @@ impl Core {
         let raft_options = thalweg_raft::Options { distrust_empty: damaged, clock: told, ..options.raft };
         let groups = Groups::start(id, raft_options, log.clone(), connector.clone());
         // No part of this node goes by its own clock where that is far off.
-        let clock: Arc<dyn Clock> = Arc::new(AgreedClock::new(clock, groups.clone()));
+        let agreed = AgreedClock::new(clock, groups.clone());
+        let clock: Arc<dyn Clock> = Arc::new(agreed.clone());
         let host = ShardHost::new(groups.clone(), clock.clone(), options.shard);
         let (reports, observations) = watch::channel(Arc::new(Reports::default()));
         let parts = Parts { groups: groups.clone(), identity, clock: clock.clone(), seed, connector, observations };
@@ -108,7 +109,7 @@ impl Core {
             stopping: stop.subscribe(),
         };
         let tasks = vec![
-            tokio::spawn(wiring::follow_image(id, image, host.clone(), groups.clone())),
+            tokio::spawn(wiring::follow_image(id, image, host.clone(), groups.clone(), agreed)),
             tokio::spawn(wiring::report(host.observe(), reports)),
         ];
         Ok(Core { id, log, groups, host, controller, clock, checks, stop, public: None, end, tasks })

@@ -1,11 +1,12 @@
 //! Images down, observations up: what the controller says reaches the shard host, and the other
 //! way round. Field by field, no decisions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use thalweg_catalog::{Catalog, Durability, WriteRate, desired_replicas};
+use thalweg_catalog::{Catalog, Durability, NodeState, WriteRate, desired_replicas};
 use thalweg_controller::{Image, ReplicaReport, Reports};
-use thalweg_raft::Groups;
+use thalweg_raft::{AgreedClock, Groups};
 use thalweg_shard::{Observations, ReplicaObservation, ReplicaSpec, ShardHost};
 use thalweg_types::NodeId;
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ pub(crate) async fn follow_image(
     mut image: watch::Receiver<Arc<Image>>,
     host: ShardHost,
     groups: Groups,
+    clock: AgreedClock,
 ) {
     let mut seen_revision = None;
     loop {
@@ -25,12 +27,19 @@ pub(crate) async fn follow_image(
             for peer in now.catalog.nodes() {
                 groups.set_peer(peer.id, &peer.peer_address);
             }
+            clock.set_members(members(&now.catalog, node));
             host.apply_specs(specs(&now.catalog, node));
         }
         if image.changed().await.is_err() {
             return;
         }
     }
+}
+
+/// The nodes whose clocks count. One that is dead tells no time, and may never be taken out.
+fn members(catalog: &Catalog, me: NodeId) -> BTreeSet<NodeId> {
+    let living = catalog.nodes().filter(|node| !matches!(node.state, NodeState::Dead { .. } | NodeState::Removed));
+    living.map(|node| node.id).chain([me]).collect()
 }
 
 /// Everything this node has to run, in the host's words.

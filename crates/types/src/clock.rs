@@ -35,11 +35,31 @@ impl fmt::Debug for UnixMillis {
 pub trait Clock: Send + Sync + 'static {
     /// Now, in milliseconds since the Unix epoch. May jump in either direction.
     fn now(&self) -> UnixMillis;
+
+    /// Whether other clocks bear out what this one shows.
+    fn agreement(&self) -> Agreement {
+        Agreement::Alone
+    }
+}
+
+/// What other clocks say to what a clock shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// There is no other to ask.
+    Alone,
+    /// There are others, but no majority of all is known to show about the same.
+    Pending,
+    /// A majority shows about the same.
+    Reached,
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> UnixMillis {
         (**self).now()
+    }
+
+    fn agreement(&self) -> Agreement {
+        (**self).agreement()
     }
 }
 

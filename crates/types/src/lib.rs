@@ -21,7 +21,7 @@ mod stream_name;
 
 pub use batch::{BatchBuilder, BatchError, Record, RecordBatch, Records, crc32c};
 pub use bucket::Bucket;
-pub use clock::{Clock, ManualClock, SystemClock, UnixMillis};
+pub use clock::{Agreement, Clock, ManualClock, SystemClock, UnixMillis};
 pub use hash_key::{HashKey, HashKeyError, HashRange};
 pub use ids::{GroupId, Incarnation, NodeId, ProducerId, ProducerIdError, StreamId};
 pub use sequence_number::{SequenceNumber, SequenceNumberError};

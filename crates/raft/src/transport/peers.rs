@@ -107,9 +107,9 @@ impl Peers {
 
     /// What the time is by the clocks of all peers that have told it, also of those that are silent
     /// now: a node that nobody answers for a while must not fall back on its own clock.
-    pub(crate) fn times(&self) -> Vec<UnixMillis> {
+    pub(crate) fn times(&self) -> Vec<(NodeId, UnixMillis)> {
         let now = |(time, heard): &(UnixMillis, Instant)| UnixMillis(time.0 + heard.elapsed().as_millis() as u64);
-        self.times.read().values().map(now).collect()
+        self.times.read().iter().map(|(node, told)| (*node, now(told))).collect()
     }
 
     /// A channel for other services of that node.

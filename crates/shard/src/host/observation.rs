@@ -55,7 +55,7 @@ impl Host {
             voters: status.voters,
             learners: status.learners,
             sealed_at: sealed.map(|_| spec.ending(last)),
-            expired: now.is_some_and(|now| retention::is_expired(replica, now)),
+            expired: now.is_ok_and(|now| retention::is_expired(replica, now)),
             write: replica.write_rate(),
         };
         let mut observed = self.observed.lock();

@@ -32,9 +32,12 @@ pub(super) async fn run(host: Arc<Host>) {
 }
 
 async fn sweep_retention(host: &Arc<Host>, replicas: Vec<Arc<Replica>>) {
-    let Some(now) = host.steady_clock.now() else {
-        tracing::error!("the wall clock leapt ahead; nothing is trimmed until it is right again");
+    if replicas.is_empty() {
         return;
+    }
+    let now = match host.steady_clock.now() {
+        Ok(now) => now,
+        Err(why) => return tracing::warn!(%why, "nothing is trimmed"),
     };
     let sweeps = futures::stream::iter(replicas).for_each_concurrent(SWEEPS_MAX, |replica| async move {
         if let Err(error) = retention::sweep(&replica, now).await {
