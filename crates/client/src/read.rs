@@ -12,10 +12,12 @@ use thalweg_proto::v1::record_service_client::RecordServiceClient;
 use thalweg_proto::v1::{self, position::At};
 use thalweg_types::{HashKey, RecordBatch, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
 use tokio::time::Instant;
+use tonic::{Code, Status};
 
 use crate::backoff::Backoff;
 use crate::call::{MISSING_GRACE, Repeat, Verdict, ask_at, may_pass, verdict};
 use crate::client::Client;
+use crate::connect::MESSAGE_BYTES_MAX;
 use crate::routing::{Routing, RoutingError};
 
 /// Where in a shard to begin.
@@ -138,12 +140,28 @@ pub enum ReadError {
 
 /// Takes a page apart. Batches below `from_index` were delivered before and are left out.
 pub(crate) fn decode(shard: ShardId, wire: v1::ReadResponse, from_index: u64) -> Result<ReadPage, String> {
+    decode_up_to(shard, wire, from_index, usize::MAX)
+}
+
+/// The same, of the first records alone if there are more. Such a page goes on at the batch of which
+/// the rest is missing.
+fn decode_up_to(
+    shard: ShardId,
+    wire: v1::ReadResponse,
+    from_index: u64,
+    records_max: usize,
+) -> Result<ReadPage, String> {
     let created = UnixMillis(wire.shard_created_ms);
     let mut records = Vec::new();
     for stored in wire.batches.into_iter().filter(|stored| stored.index >= from_index) {
         let batch =
             RecordBatch::parse(stored.batch.clone()).map_err(|error| format!("index {}: {error}", stored.index))?;
         for (place, record) in (0u32..).zip(batch.records()).skip(stored.skip_records as usize) {
+            if records.len() == records_max {
+                let (next_index, millis_behind_latest) = (stored.index, wire.millis_behind_latest.max(1));
+                let end = None;
+                return Ok(ReadPage { shard, records, next_index, millis_behind_latest, end, shard_created: created });
+            }
             let arrived = UnixMillis(stored.arrived_ms);
             records.push(ConsumedRecord {
                 shard,
@@ -172,6 +190,37 @@ impl Client {
     ) -> Result<ReadPage, ReadError> {
         read_page(self, &self.routing(stream), shard, position, options).await
     }
+
+    /// As [`Client::read_page`], for who has set memory aside: nothing if the first batch is larger than
+    /// `bytes_max`, which is found out before it is in memory.
+    ///
+    /// After so many records the page ends, also within a batch; reading then goes on at
+    /// [`Position::After`] its last record.
+    pub async fn read_page_within(
+        &self,
+        stream: &StreamName,
+        shard: ShardId,
+        position: Position,
+        (bytes_max, records_max): (u32, usize),
+    ) -> Result<Option<ReadPage>, ReadError> {
+        let options = ReadOptions { max_bytes: bytes_max, ..ReadOptions::default() };
+        let limit = message_bytes(bytes_max);
+        let Some(wire) = fetch(self, &self.routing(stream), shard, position, options, limit).await? else {
+            return Ok(None);
+        };
+        if wire.batches.first().is_some_and(|first| first.batch.len() > bytes_max as usize) {
+            return Ok(None);
+        }
+        let page = decode_up_to(shard, wire, 0, records_max);
+        page.map(Some).map_err(|what| ReadError::BadAnswer { shard, what })
+    }
+}
+
+/// What an answer with so many bytes of batches has at most. Each batch is wrapped in numbers, which are
+/// less than half of the smallest one.
+fn message_bytes(batch_bytes: u32) -> usize {
+    let batches = batch_bytes as usize;
+    (batches + batches / 2 + 1024).min(MESSAGE_BYTES_MAX)
 }
 
 /// As [`Client::read_page`], with the routing at hand.
@@ -182,6 +231,21 @@ pub(crate) async fn read_page(
     position: Position,
     options: ReadOptions,
 ) -> Result<ReadPage, ReadError> {
+    let bad = |what: String| ReadError::BadAnswer { shard, what };
+    let wire = fetch(client, routing, shard, position, options, MESSAGE_BYTES_MAX).await?;
+    let wire = wire.ok_or_else(|| bad(format!("it has more than {MESSAGE_BYTES_MAX} bytes")))?;
+    decode(shard, wire, 0).map_err(bad)
+}
+
+/// The answer of whichever replica gives one; nothing if that is larger than `limit` bytes.
+async fn fetch(
+    client: &Client,
+    routing: &Routing,
+    shard: ShardId,
+    position: Position,
+    options: ReadOptions,
+    limit: usize,
+) -> Result<Option<v1::ReadResponse>, ReadError> {
     let timeout = client.options().request_timeout + options.wait;
     let deadline = Instant::now() + timeout;
     let mut backoff = Backoff::seeded(client.random().seed());
@@ -190,9 +254,15 @@ pub(crate) async fn read_page(
         let image = routing.known(timeout).await?;
         let address = hint.take().unwrap_or_else(|| image.candidate(shard, backoff.failures()));
         let request = request(image.stream_id(), shard, position, options);
-        let read = async |mut stub: RecordServiceClient<_>| stub.read(request).await;
+        let mut too_large = false;
+        let read = async |stub: RecordServiceClient<_>| {
+            let answer = stub.max_decoding_message_size(limit).read(request).await;
+            too_large = answer.as_ref().is_err_and(is_too_large);
+            answer
+        };
         let error = match ask_at(client, &address, "page", deadline, read).await {
-            Ok(wire) => return decode(shard, wire, 0).map_err(|what| ReadError::BadAnswer { shard, what }),
+            Ok(wire) => return Ok(Some(wire)),
+            Err(_) if too_large => return Ok(None),
             Err(error) => error,
         };
         let delay = backoff.next_elsewhere();
@@ -217,6 +287,12 @@ pub(crate) async fn read_page(
         }
         tokio::time::sleep(delay).await;
     }
+}
+
+/// Whether an answer was refused here, for the length that it begins with. What a node itself refuses
+/// has details.
+fn is_too_large(status: &Status) -> bool {
+    status.code() == Code::OutOfRange && status.details().is_empty()
 }
 
 fn request(stream: StreamId, shard: ShardId, position: Position, options: ReadOptions) -> v1::ReadRequest {

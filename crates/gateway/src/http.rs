@@ -10,7 +10,7 @@ mod cors;
 mod head;
 mod respond;
 
-pub(crate) use answers::{ANSWERS_BYTES_MAX, AnswerRoom, Room, STALL_MAX};
+pub(crate) use answers::{ANSWERS_BYTES_MAX, AnswerRoom, PageSize, Room, STALL_MAX};
 pub(crate) use body::BodyRoom;
 pub(crate) use cors::preflight;
 pub(crate) use head::Head;

@@ -99,3 +99,27 @@ async fn reading_page_after_page_opens_one_watch_of_the_routing() {
     }
     assert_eq!(fake.look().routing_watches, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_larger_than_the_room_for_it_does_not_come_and_a_page_ends_after_so_many_records() {
+    let fake = Fake::start(1);
+    let client = fake.client();
+    let large = vec![b'x'; 40_000];
+    client.append(&stream(), vec![Record::new("k", large.clone())]).await.unwrap();
+    client.append(&stream(), (0..10).map(|_| Record::new("k", "small")).collect()).await.unwrap();
+    let within = async |from, bytes, records| {
+        client.read_page_within(&stream(), ShardId(0), from, (bytes, records)).await.unwrap()
+    };
+    for room in [10_000, 30_000, 39_999] {
+        assert_eq!(within(Position::TrimHorizon, room, 100).await, None, "{room}");
+    }
+    assert_eq!(fake.look().read_requests, [1, 1, 1], "no other node is asked for the same");
+    let first = within(Position::TrimHorizon, 41_000, 1).await.unwrap();
+    assert_eq!((first.records.len(), first.records[0].data.len()), (1, large.len()));
+    let second = within(Position::Index(first.next_index), 1_000, 4).await.unwrap();
+    assert_eq!(second.records.len(), 4);
+    assert_eq!(second.next_index, first.next_index, "it goes on at the batch that was cut");
+    assert!(second.millis_behind_latest > 0 && second.end.is_none());
+    let whole = within(Position::Index(first.next_index), 1_000, 10).await.unwrap();
+    assert_eq!((whole.records.len(), whole.next_index > first.next_index), (10, true));
+}

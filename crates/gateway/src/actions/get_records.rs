@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use thalweg_catalog::{Catalog, Shard, Stream};
-use thalweg_client::{ConsumedRecord, ReadOptions, ReadPage};
+use thalweg_client::{ConsumedRecord, ReadPage};
 use thalweg_kinesis::token::{ShardIteratorToken, TokenPosition};
 use thalweg_kinesis::{ApiError, ErrorKind, Struct, Value, texts};
 
 use crate::answer::Answer;
 use crate::call::Call;
+use crate::http::PageSize;
 use crate::{Gateway, failure, limits, present, read, target};
 
 /// Records of a page at most, unless the caller wants fewer.
@@ -20,8 +21,7 @@ const RECORDS_MAX: usize = 10_000;
 const PAGE_BYTES_MAX: u32 = 10 * 1024 * 1024;
 /// For a caller that wants few records, which may be large but are likely not; and for all while many
 /// answers are under way.
-const SMALL_PAGE_BYTES: u32 = 1024 * 1024;
-const SMALL_PAGE_RECORDS: usize = 500;
+const SMALL_PAGE: PageSize = PageSize { bytes: 1024 * 1024, records: 500 };
 
 pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Result<Answer, ApiError> {
     let key = gateway.token_key()?;
@@ -35,15 +35,18 @@ pub(crate) async fn handle(gateway: &Gateway, call: &Call, input: Struct) -> Res
         gateway.counts().count(&stream.name, shard.id, |counts| counts.read_throttled += 1);
     })?;
     call.end_dry_run(input.flag("DryRun"))?;
-    let limit = input.int("Limit").map_or(RECORDS_MAX, |limit| limit as usize);
-    let max_bytes = if limit <= SMALL_PAGE_RECORDS { SMALL_PAGE_BYTES } else { PAGE_BYTES_MAX };
-    let (mut room, max_bytes) = gateway.answers().for_page(max_bytes, SMALL_PAGE_BYTES).await?;
-    let options = ReadOptions { max_bytes, ..ReadOptions::default() };
+    let records = input.int("Limit").map_or(RECORDS_MAX, |limit| limit as usize);
+    let wanted = if records <= SMALL_PAGE.records { SMALL_PAGE.bytes } else { PAGE_BYTES_MAX };
+    let wanted = PageSize { bytes: wanted, records };
     let position = read::position(shard, token.position);
-    let page = gateway.client().read_page(&stream.name, shard.id, position, options).await;
-    let mut page = page.map_err(|error| failure::of_read(call, stream, &error))?;
+    let read = |size: PageSize| async move {
+        // One more record tells where the next page begins.
+        let within = (size.bytes, size.records + 1);
+        let page = gateway.client().read_page_within(&stream.name, shard.id, position, within).await;
+        page.map_err(|error| failure::of_read(call, stream, &error))
+    };
+    let (room, PageSize { records: limit, .. }, mut page) = gateway.answers().page(wanted, SMALL_PAGE, read).await?;
 
-    room.fit(read::bytes(&page.records), page.records.len()).await?;
     let unread = page.records.get(limit).cloned();
     page.records.truncate(limit);
     limits::note_read(gateway, stream, shard.id, read::bytes(&page.records)).await;

@@ -4,9 +4,10 @@
 //! has taken it. Room is taken before the page is read, and given back with the last of its bytes.
 //!
 //! ```text
-//!   room? ──► read a page ──► keep what it needs ──► encode ──► keep what is left to send ──► sent
-//!    │ half is taken: a small page                               │ not taken for 20 s: cut
-//!    └ all is taken for 5 s: throttled
+//!   room? ──► read what fits in it ──► encode ──► keep what is left to send ──► sent
+//!    │ half is taken: a small page │                │ not taken for 20 s: cut
+//!    └ all is taken for 5 s:       └ a single batch is larger: give the room back,
+//!      throttled                     take room for the largest batch, read again
 //! ```
 //! Holds: what is in memory for pages has a bound in all; while half of it is free, pages have their
 //! full size, then small ones, so that reads which wait for something else hold up few others. A
@@ -21,6 +22,7 @@ use axum::body::Body;
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use thalweg_kinesis::{ApiError, ErrorKind};
+use thalweg_types::limits::BATCH_BYTES_MAX;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -35,8 +37,17 @@ const SENDING_MAX: Duration = Duration::from_secs(300);
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is handed to a connection at once.
 const PIECE_BYTES: usize = 64 * 1024;
-/// A record's part of an answer besides its data and key, at most.
-const RECORD_BYTES: usize = 256;
+/// What a record takes besides its data and key, at most: what was read, its members, their text.
+const RECORD_BYTES: usize = 1024;
+
+/// How large a page may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageSize {
+    /// Bytes of batches at most.
+    pub(crate) bytes: u32,
+    /// Records at most.
+    pub(crate) records: usize,
+}
 
 /// Room for answers. Cheap to clone.
 #[derive(Clone)]
@@ -48,13 +59,19 @@ pub(crate) struct AnswerRoom {
 
 /// The room of one answer, free again when this is dropped.
 pub(crate) struct Room {
-    of: AnswerRoom,
     taken: OwnedSemaphorePermit,
+    stall_max: Duration,
 }
 
-/// What a page of so many bytes takes in all: itself, and as base64.
-fn weight(page_bytes: usize) -> usize {
-    page_bytes * 5 / 2
+impl PageSize {
+    /// What such a page takes in all: itself, and as base64.
+    fn weight(self) -> usize {
+        self.bytes as usize * 5 / 2 + self.records * RECORD_BYTES
+    }
+
+    fn at_most(self, other: PageSize) -> PageSize {
+        PageSize { bytes: self.bytes.min(other.bytes), records: self.records.min(other.records) }
+    }
 }
 
 impl AnswerRoom {
@@ -62,14 +79,34 @@ impl AnswerRoom {
         AnswerRoom { free: Arc::new(Semaphore::new(bytes_max)), bytes_max, stall_max }
     }
 
-    /// Takes room for a page, and says how many bytes it may have: `wanted`, or less where many
-    /// answers are under way.
-    pub(crate) async fn for_page(&self, wanted: u32, least: u32) -> Result<(Room, u32), ApiError> {
-        let much = weight(wanted as usize);
-        let plenty = self.free.available_permits() >= much.saturating_add(self.bytes_max / 2);
-        let page = if plenty { wanted } else { least.min(wanted) };
-        let taken = self.take(weight(page as usize)).await?;
-        Ok((Room { of: self.clone(), taken }, page))
+    /// Reads a page that has room: of size `wanted`, or `least` where many answers are under way. A
+    /// page that cannot be read in the size it may have is read again in room for the largest batch.
+    pub(crate) async fn page<P, F>(
+        &self,
+        wanted: PageSize,
+        least: PageSize,
+        read: impl Fn(PageSize) -> F,
+    ) -> Result<(Room, PageSize, P), ApiError>
+    where
+        F: Future<Output = Result<Option<P>, ApiError>>,
+    {
+        let plenty = self.free.available_permits() >= wanted.weight().saturating_add(self.bytes_max / 2);
+        let size = if plenty { wanted } else { least.at_most(wanted) };
+        let room = self.room(size).await?;
+        if let Some(page) = read(size).await? {
+            return Ok((room, size, page));
+        }
+        // Two that waited for more while they hold some would wait for each other.
+        drop(room);
+        let size = PageSize { bytes: BATCH_BYTES_MAX as u32, records: least.at_most(wanted).records };
+        let room = self.room(size).await?;
+        let page = read(size).await?;
+        let text = "a batch is larger than any that may be written";
+        Ok((room, size, page.ok_or_else(|| ApiError::new(ErrorKind::InternalFailure, text))?))
+    }
+
+    async fn room(&self, size: PageSize) -> Result<Room, ApiError> {
+        Ok(Room { taken: self.take(size.weight()).await?, stall_max: self.stall_max })
     }
 
     async fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
@@ -85,18 +122,6 @@ impl AnswerRoom {
 }
 
 impl Room {
-    /// Takes more room or less: for a page that has been read. One batch comes whatever was asked for,
-    /// so it may be larger than that.
-    pub(crate) async fn fit(&mut self, page_bytes: usize, records: usize) -> Result<(), ApiError> {
-        let needed = weight(page_bytes) + records * RECORD_BYTES;
-        let more = needed.min(self.of.bytes_max).saturating_sub(self.taken.num_permits());
-        if more > 0 {
-            self.taken.merge(self.of.take(more).await?);
-        }
-        self.keep(needed);
-        Ok(())
-    }
-
     /// Gives back what is more than so many bytes.
     fn keep(&mut self, bytes: usize) {
         let spare = self.taken.num_permits().saturating_sub(bytes);
@@ -109,7 +134,7 @@ impl Room {
             return Body::from(answer);
         }
         self.keep(answer.len());
-        let stall_max = self.of.stall_max;
+        let stall_max = self.stall_max;
         let sending = Arc::new(Mutex::new(Sending { rest: answer, room: Some(self), cut: false }));
         let watch = tokio::spawn(watch(sending.clone(), stall_max)).abort_handle();
         Body::from_stream(futures::stream::unfold(Pieces { sending, watch }, |pieces| async move {
@@ -175,6 +200,8 @@ async fn watch(sending: Arc<Mutex<Sending>>, stall_max: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
     use futures::StreamExt;
 
     use super::*;
@@ -189,15 +216,24 @@ mod tests {
         room.free.available_permits() / KIB
     }
 
+    fn size(kib: usize) -> PageSize {
+        PageSize { bytes: (kib * KIB) as u32, records: 0 }
+    }
+
+    /// Room for a page of so many KiB.
+    async fn page(room: &AnswerRoom, kib: usize) -> Room {
+        room.page(size(kib), size(kib), |_| std::future::ready(Ok(Some(())))).await.unwrap().0
+    }
+
     #[tokio::test(start_paused = true)]
     async fn pages_get_smaller_before_reads_have_to_wait_and_are_then_throttled() {
         let room = room(1_000);
         let mut held = Vec::new();
         let mut sizes = Vec::new();
         let error = loop {
-            match room.for_page(100 * KIB as u32, 10 * KIB as u32).await {
-                Ok((page, bytes)) => {
-                    sizes.push(bytes as usize / KIB);
+            match room.page(size(100), size(10), |_| std::future::ready(Ok(Some(())))).await {
+                Ok((page, size, ())) => {
+                    sizes.push(size.bytes as usize / KIB);
                     held.push(page);
                 }
                 Err(error) => break error,
@@ -210,17 +246,76 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_keeps_what_it_needs() {
+    async fn an_answer_keeps_what_it_needs() {
         let room = room(1_000);
-        let (mut page, _) = room.for_page(100 * KIB as u32, 1).await.unwrap();
-        page.fit(0, 0).await.unwrap();
-        assert_eq!(free(&room), 1_000, "an empty page takes nothing");
-        page.fit(200 * KIB, 4).await.unwrap();
-        assert_eq!(free(&room), 499, "one that came larger than it was asked for takes more");
-        let body = page.body(Bytes::from(vec![0; 300 * KIB]));
-        assert_eq!(free(&room), 700, "only the answer is left");
+        let body = page(&room, 100).await.body(Bytes::from(vec![0; 120 * KIB]));
+        assert_eq!(free(&room), 880, "only the answer is left");
         drop(body);
         assert_eq!(free(&room), 1_000);
+    }
+
+    /// What readers have in memory: counted where it comes and goes, against the bound.
+    struct Memory {
+        held: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    struct Held(Arc<Memory>, usize);
+
+    impl Memory {
+        fn hold(self: &Arc<Self>, bytes: usize) -> Held {
+            self.most.fetch_max(self.held.fetch_add(bytes, SeqCst) + bytes, SeqCst);
+            Held(self.clone(), bytes)
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.held.fetch_sub(self.1, SeqCst);
+        }
+    }
+
+    /// One reader of a shard whose next batches have so many bytes: nothing comes that does not fit.
+    async fn reader(room: AnswerRoom, memory: Arc<Memory>, batch_bytes: usize) -> Result<usize, ApiError> {
+        let mib = |mib: u32| PageSize { bytes: mib << 20, records: 100 };
+        let held = &memory;
+        let read = |size: PageSize| async move {
+            sleep(Duration::from_millis(5)).await;
+            if batch_bytes > size.bytes as usize {
+                return Ok(None);
+            }
+            let arrived = held.hold(size.bytes as usize / batch_bytes * batch_bytes);
+            sleep(Duration::from_millis(20)).await;
+            Ok(Some(arrived))
+        };
+        let (room, _, arrived) = room.page(mib(10), mib(1), read).await?;
+        let encoded = memory.hold(arrived.1 * 4 / 3);
+        let answer = Bytes::from(vec![0; encoded.1]);
+        drop(arrived);
+        let mut taken = room.body(answer).into_data_stream();
+        let mut bytes = 0;
+        while let Some(piece) = taken.next().await {
+            bytes += piece.map_or(0, |piece| piece.len());
+        }
+        Ok(bytes)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_memory_for_pages_stays_below_the_bound_however_large_batches_are() {
+        const BOUND: usize = 96 << 20;
+        let room = AnswerRoom::new(BOUND, STALL_MAX);
+        let memory = Arc::new(Memory { held: AtomicUsize::new(0), most: AtomicUsize::new(0) });
+        let mut readers = tokio::task::JoinSet::new();
+        let batches = [BATCH_BYTES_MAX, 9 << 20, 2 << 20, 3 << 10];
+        for at in 0..400 {
+            readers.spawn(reader(room.clone(), memory.clone(), batches[at % batches.len()]));
+        }
+        let answered = readers.join_all().await;
+        assert!(answered.iter().filter(|answer| answer.is_ok()).count() > 350, "they come one after another");
+        assert!(answered.iter().flatten().all(|bytes| *bytes > 1 << 20));
+        let most = memory.most.load(SeqCst);
+        assert!((BOUND / 4..=BOUND).contains(&most), "{} MiB at once", most >> 20);
+        assert_eq!(free(&room), BOUND / KIB);
     }
 
     #[tokio::test(start_paused = true)]
@@ -228,8 +323,7 @@ mod tests {
         let room = room(1_000);
         let answer: Vec<u8> = (0..300 * KIB).map(|at| (at % 251) as u8).collect();
         for bytes in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, answer.len()] {
-            let (page, _) = room.for_page(10 * KIB as u32, 1).await.unwrap();
-            let body = page.body(Bytes::copy_from_slice(&answer[..bytes]));
+            let body = page(&room, 400).await.body(Bytes::copy_from_slice(&answer[..bytes]));
             let mut pieces = body.into_data_stream();
             let mut arrived = Vec::new();
             while let Some(piece) = pieces.next().await {
@@ -244,8 +338,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_nothing_gives_its_room_back_and_its_answer_breaks_off() {
         let room = room(1_000);
-        let (page, _) = room.for_page(100 * KIB as u32, 1).await.unwrap();
-        let mut pieces = page.body(Bytes::from(vec![0; 200 * KIB])).into_data_stream();
+        let mut pieces = page(&room, 100).await.body(Bytes::from(vec![0; 200 * KIB])).into_data_stream();
         pieces.next().await.unwrap().unwrap();
         assert_eq!(free(&room), 800);
         sleep(2 * STALL_MAX + Duration::from_secs(1)).await;
@@ -257,8 +350,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_is_too_slow_is_cut_as_well() {
         let room = room(100_000);
-        let (page, _) = room.for_page(10_000 * KIB as u32, 1).await.unwrap();
-        let mut pieces = page.body(Bytes::from(vec![0; 10_000 * KIB])).into_data_stream();
+        let mut pieces = page(&room, 10_000).await.body(Bytes::from(vec![0; 10_000 * KIB])).into_data_stream();
         let begun = Instant::now();
         while let Some(Ok(_)) = pieces.next().await {
             sleep(STALL_MAX - Duration::from_secs(1)).await;
