@@ -88,6 +88,11 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether it changes nothing, and is only asked for the revision at which it is answered.
+    pub fn only_confirms(&self) -> bool {
+        matches!(self, Operation::UpdateAccount { patch } if *patch == AccountPatch::default())
+    }
+
     /// The command that carries the wish out, placed by the catalog as it is. Whether it is
     /// allowed is judged when it is applied. `seed` varies placement among equal choices.
     pub fn command(&self, catalog: &Catalog, now: UnixMillis, seed: u64) -> Result<Command, Refusal> {

@@ -86,11 +86,15 @@ impl Cluster {
     }
 
     /// A revision of the catalog that has everything in it that was agreed on before this call. One
-    /// round of the controller's group, like a change, since a leader may be one no longer.
+    /// round of the controller's group, since a leader may be one no longer, but nothing is written.
     pub async fn confirmed_revision(&self) -> Result<u64, CallError> {
         let request = wire::to_account_patch(&AccountPatch::default());
         let call = |channel| async move { stub::cluster(channel).update_account(request).await };
-        Ok(self.client.call(Repeat::Harmless, call).await?.revision)
+        match self.client.call(Repeat::Harmless, call).await?.revision {
+            // A node of an earlier version leaves it out, and a cluster without a change has no nodes.
+            0 => Err(CallError::BadAnswer("the node does not say which revision it shows".to_owned())),
+            revision => Ok(revision),
+        }
     }
 
     /// Asks the leader of a shard to hand over to another of its replicas.

@@ -231,6 +231,20 @@ async fn a_confirmed_revision_has_every_earlier_change_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn confirming_a_revision_writes_nothing() {
+    let cluster = TestCluster::formed(3).await;
+    let patch = AccountPatch { shards_max: Some(77), ..AccountPatch::default() };
+    client(&cluster, 1).cluster().update_account(&patch).await.unwrap();
+    let leader = cluster.leader().await;
+    let before = cluster.applied_index(leader);
+    for asked in (1..=3).cycle().take(60) {
+        client(&cluster, asked).cluster().confirmed_revision().await.unwrap();
+    }
+    let written = cluster.applied_index(leader) - before;
+    assert!(written < 10, "{written} entries for 60 questions");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_account_is_changed_and_described() {
     let cluster = TestCluster::formed(1).await;
     let calls = client(&cluster, 1).cluster();

@@ -70,9 +70,26 @@ fn headers(parts: &Parts) -> Vec<(&str, &[u8])> {
     headers
 }
 
+/// Why a caller may not.
+#[derive(Debug)]
+pub(crate) enum Denial {
+    /// A policy says so.
+    ByPolicy(ApiError),
+    /// Nothing that is known allows it.
+    ByNone(ApiError),
+}
+
+impl From<Denial> for ApiError {
+    fn from(denial: Denial) -> ApiError {
+        match denial {
+            Denial::ByPolicy(error) | Denial::ByNone(error) => error,
+        }
+    }
+}
+
 /// Refuses what a policy of the stream or consumer that is named denies the caller and, if the caller's
 /// key is restricted, what neither the key nor such a policy allows.
-pub(crate) fn authorize(gateway: &Gateway, call: &Call, subject: &Subject) -> Result<(), ApiError> {
+pub(crate) fn authorize(gateway: &Gateway, call: &Call, subject: &Subject) -> Result<(), Denial> {
     let Some(access_key) = call.principal.as_deref() else { return Ok(()) };
     let (stream, consumer) = (subject.stream_arn.as_deref(), subject.consumer_arn.as_deref());
     let of_consumer = subject.consumer.as_ref().and_then(|consumer| consumer.policy.as_deref());
@@ -83,13 +100,15 @@ pub(crate) fn authorize(gateway: &Gateway, call: &Call, subject: &Subject) -> Re
         let deed = Deed { account: &call.account, access_key, operation: call.operation.name(), resources };
         // A policy that cannot be read was never put through this front: it denies everything.
         match Policy::parse(text).map_or(Verdict::Denied, |policy| policy.judge(deed)) {
-            Verdict::Denied => return Err(denied(call, access_key, resources[0], DENIED_BY_POLICY)),
+            Verdict::Denied => {
+                return Err(Denial::ByPolicy(denied(call, access_key, resources[0], DENIED_BY_POLICY)));
+            }
             Verdict::Allowed => allowed = true,
             Verdict::Silent => {}
         }
     }
     let because = format!("because no identity-based policy allows the kinesis:{} action", call.operation.name());
-    if allowed { Ok(()) } else { Err(denied(call, access_key, consumer.or(stream), &because)) }
+    if allowed { Ok(()) } else { Err(Denial::ByNone(denied(call, access_key, consumer.or(stream), &because))) }
 }
 
 const DENIED_BY_POLICY: &str = "with an explicit deny in a resource-based policy";
@@ -124,7 +143,7 @@ mod tests {
         let subject = Names::of(gateway, &call, input).in_catalog(&call, &gateway.catalog());
         match authorize(gateway, &call, &subject) {
             Ok(()) => false,
-            Err(error) => error.kind == ErrorKind::AccessDenied,
+            Err(denial) => ApiError::from(denial).kind == ErrorKind::AccessDenied,
         }
     }
 
@@ -174,7 +193,7 @@ mod tests {
     fn refused(gateway: &Gateway, operation: &str, input: &Struct) -> Option<String> {
         let call = Call { principal: Some("bound".to_owned()), ..testing::call(operation, "us-east-1") };
         let subject = Names::of(gateway, &call, input).in_catalog(&call, &gateway.catalog());
-        authorize(gateway, &call, &subject).err().and_then(|error| error.message)
+        authorize(gateway, &call, &subject).err().and_then(|denial| ApiError::from(denial).message)
     }
 
     #[tokio::test]

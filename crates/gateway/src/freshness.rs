@@ -10,7 +10,8 @@
 //! ```
 //! Holds: a round that a request goes by began after the request came, so all that was agreed on
 //! before is in it; requests that name what never was cost the cluster a bounded number of rounds,
-//! however many they are. When the controller cannot say, neither can this node: clients try again.
+//! however many they are, and those whose refusal no round can change cost none. When the controller
+//! cannot say, neither can this node: clients try again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,8 +21,9 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Gateway;
+use crate::auth::{self, Denial};
 use crate::call::Call;
-use crate::subject::{Names, Subject};
+use crate::subject::Names;
 
 /// Between the beginnings of two rounds.
 const ROUND_SPACING: Duration = Duration::from_millis(100);
@@ -64,16 +66,20 @@ impl Freshness {
     }
 }
 
-/// What a request is about, as an image shows it that is new enough to say that something is not
-/// there.
-pub(crate) async fn subject(gateway: &Gateway, call: &Call, input: &Struct) -> Result<Subject, ApiError> {
+/// Lets a request in whose caller may make it, once the image is new enough to say that something which
+/// it names is not there.
+pub(crate) async fn admit(gateway: &Gateway, call: &Call, input: &Struct) -> Result<(), ApiError> {
     let names = Names::of(gateway, call, input);
     let known = names.in_catalog(call, &gateway.catalog());
-    if known.is_complete {
-        return Ok(known);
+    match auth::authorize(gateway, call, &known) {
+        Ok(()) if known.is_complete => return Ok(()),
+        // What is not here yet may have a policy that allows it.
+        Err(Denial::ByNone(_)) if known.lacks_a_policy() => {}
+        Err(denial) => return Err(denial.into()),
+        Ok(()) => {}
     }
     match timeout(WAIT_MAX, gateway.freshness().confirm(round(gateway))).await {
-        Ok(Ok(())) => Ok(names.in_catalog(call, &gateway.catalog())),
+        Ok(Ok(())) => Ok(auth::authorize(gateway, call, &names.in_catalog(call, &gateway.catalog()))?),
         Ok(Err(())) | Err(_) => Err(unsure()),
     }
 }
@@ -94,7 +100,33 @@ fn unsure() -> ApiError {
 mod tests {
     use std::sync::Arc;
 
+    use serde_json::json;
+
     use super::*;
+    use crate::{Auth, testing};
+
+    /// What a caller is told of a stream or shard that this node does not know, and for how many rounds
+    /// it was. Nobody answers those.
+    async fn told(policy: Option<&str>, key: &str, operation: &str, input: Struct) -> (ErrorKind, u64) {
+        let gateway = testing::gateway(testing::catalog(policy, None, json!("unlimited")), Auth::Required);
+        let call = Call { principal: Some(key.to_owned()), ..testing::call(operation, "us-east-1") };
+        let refused = admit(&gateway, &call, &input).await.unwrap_err();
+        (refused.kind, gateway.freshness().started.load(Ordering::SeqCst))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_not_ask_costs_the_cluster_no_round() {
+        const DENY: &str = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"kinesis:*",
+            "Resource":"arn:aws:kinesis:us-east-1:000000000000:stream/orders"}}"#;
+        let shard = || Struct::new().with("StreamName", "orders").with("ShardId", "shardId-000000000009");
+        let denied = (ErrorKind::AccessDenied, 0);
+        assert_eq!(told(Some(DENY), "someone", "GetShardIterator", shard()).await, denied);
+        assert_eq!(told(None, "bound", "GetShardIterator", shard()).await, denied, "the stream's policy is known");
+        assert_eq!(told(None, "someone", "GetShardIterator", shard()).await, (ErrorKind::ServiceUnavailable, 1));
+        let stream = || Struct::new().with("StreamName", "unknown");
+        let unsure = (ErrorKind::ServiceUnavailable, 1);
+        assert_eq!(told(None, "bound", "DescribeStream", stream()).await, unsure, "its policy may allow that");
+    }
 
     /// Rounds that take 10 ms; how many there were.
     async fn rounds_of(callers: u64, apart: Duration) -> u64 {

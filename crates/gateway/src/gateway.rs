@@ -137,8 +137,7 @@ impl Gateway {
         validate::validate(operation, &input)?;
         let region = caller.region.unwrap_or_else(|| self.inner.config.region.clone());
         let call = Call { operation, account: self.inner.account.clone(), region, principal: caller.access_key, now };
-        let subject = freshness::subject(self, &call, &input).await?;
-        auth::authorize(self, &call, &subject)?;
+        freshness::admit(self, &call, &input).await?;
         actions::perform(self, &call, input).await
     }
 

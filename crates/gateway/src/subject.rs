@@ -48,6 +48,15 @@ pub(crate) struct Subject {
     pub(crate) consumer_arn: Option<String>,
     /// Whether everything is there that is named, and the stream is ready.
     pub(crate) is_complete: bool,
+    /// Whether a consumer is named that is not there.
+    lacks_consumer: bool,
+}
+
+impl Subject {
+    /// Whether something is named that is not there, and might have a policy if it were.
+    pub(crate) fn lacks_a_policy(&self) -> bool {
+        !self.is_complete && (self.stream.is_none() || self.lacks_consumer)
+    }
 }
 
 impl Names {
@@ -110,6 +119,7 @@ impl Names {
         let arn = judged.then(|| self.stream_arn(call, stream.map(Arc::as_ref))).flatten();
         Subject {
             is_complete: self.is_complete(call, stream.map(Arc::as_ref), consumer),
+            lacks_consumer: self.consumer.is_some() && consumer.is_none(),
             consumer_arn: arn.as_ref().and_then(|arn| self.consumer_arn(arn, consumer)),
             stream_arn: arn.map(|arn| arn.to_string()),
             consumer: consumer.cloned(),

@@ -33,6 +33,16 @@ async fn nodes_that_the_cluster_named_are_asked_when_the_endpoints_are_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_say_what_it_confirms_confirms_nothing() {
+    let fake = Fake::start(1);
+    fake.change(|world| world.confirmed_revision = 17);
+    assert_eq!(fake.client().cluster().confirmed_revision().await.unwrap(), 17);
+    fake.change(|world| world.confirmed_revision = 0);
+    let error = fake.client().cluster().confirmed_revision().await.unwrap_err();
+    assert!(matches!(error, CallError::BadAnswer(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_creation_of_unknown_outcome_is_not_repeated() {
     let fake = Fake::start(1);
     let error = fake.client().streams().create(&"new".parse().unwrap(), CreateStream::default()).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thalweg_catalog::{Catalog, Command, NodeChange, Operation, Refusal, RefusalKind};
+use thalweg_catalog::{Applied, Catalog, Command, NodeChange, Operation, Refusal, RefusalKind};
 use thalweg_proto::errors::{Reason, WireError};
 use thalweg_raft::ProposeError;
 use thalweg_types::NodeId;
@@ -66,6 +66,9 @@ pub(crate) async fn propose(node: &Node, command: &Command) -> Result<Answer, Un
 
 /// Carries out a user's wish: plans it by the catalog as it is, and plans again when overtaken.
 pub(crate) async fn execute(node: &Node, operation: &Operation) -> Result<Answer, Unanswered> {
+    if operation.only_confirms() {
+        return confirm(node).await;
+    }
     if let Operation::RemoveNode { node: gone } = operation {
         give_up(node, *gone).await?;
     }
@@ -78,6 +81,19 @@ pub(crate) async fn execute(node: &Node, operation: &Operation) -> Result<Answer
         answer = plan_and_propose(node, operation).await?;
     }
     Ok(answer)
+}
+
+/// The revision at which everything is there that was agreed on before. Nothing is written for it: a
+/// majority says that this node still leads.
+async fn confirm(node: &Node) -> Result<Answer, Unanswered> {
+    let Some(seat) = node.leading_seat() else {
+        return Err(Unanswered::NotLeader { leader: node.elected() });
+    };
+    seat.read_barrier().await.map_err(|error| match node.leads() {
+        true => Unanswered::Unavailable(error.to_string()),
+        false => Unanswered::NotLeader { leader: node.elected() },
+    })?;
+    Ok(Answer { revision: node.applied.borrow().revision(), outcome: Ok(Applied::Unchanged) })
 }
 
 async fn plan_and_propose(node: &Node, operation: &Operation) -> Result<Answer, Unanswered> {

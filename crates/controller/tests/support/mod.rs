@@ -171,6 +171,12 @@ impl TestCluster {
         &self.nodes[&id].running.as_ref().expect("the node runs").handle
     }
 
+    /// The last entry of the controller's log that a voter has applied.
+    pub fn applied_index(&self, id: u64) -> u64 {
+        let groups = self.nodes[&id].running.as_ref().expect("the node runs").raft.groups();
+        *groups.get(GroupId::CONTROLLER).expect("the node votes").applied().borrow()
+    }
+
     pub fn image(&self, id: u64) -> Arc<Image> {
         self.handle(id).image().borrow().clone()
     }

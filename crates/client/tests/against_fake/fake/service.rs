@@ -259,7 +259,8 @@ impl ClusterService for Node {
         &self,
         _: Request<v1::UpdateAccountRequest>,
     ) -> Result<Response<v1::UpdateAccountResponse>, Status> {
-        unimplemented()
+        let revision = self.fake.look().confirmed_revision;
+        Ok(Response::new(v1::UpdateAccountResponse { revision, ..Default::default() }))
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) read_refusals: VecDeque<Reason>,
     /// Who was asked for pages, in order.
     pub(crate) read_requests: Vec<u64>,
+    /// What nodes say of the revision that they confirm.
+    pub(crate) confirmed_revision: u64,
     /// Watches of the routing that were opened.
     pub(crate) routing_watches: usize,
     /// Ends every tail that is open now.
@@ -84,6 +86,7 @@ impl World {
             tail_refusals: VecDeque::new(),
             read_refusals: VecDeque::new(),
             read_requests: Vec::new(),
+            confirmed_revision: 1,
             routing_watches: 0,
             tails_end: None,
             tailed_bytes: 0,
