@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use thalweg_catalog::{AccessKey, Secret};
+use thalweg_proto::errors::{Reason, WireError};
 use thalweg_proto::v1;
 use thalweg_types::UnixMillis;
 
@@ -39,7 +40,35 @@ pub struct AccessKeyDescription {
 
 impl Cluster {
     /// Makes an access key. The secret in the answer is not shown again.
+    ///
+    /// Nodes and controllers of versions before restricted keys make one that may do everything: such a
+    /// key is deleted again, unless it was there before, and the call fails.
     pub async fn create_access_key(&self, key: NewAccessKey) -> Result<AccessKey, CallError> {
+        let wanted = key.allowed.clone();
+        let imported = key.import.as_ref().map(|(id, _)| id.clone());
+        let was_there = match imported.filter(|_| wanted.is_some()) {
+            Some(id) => self.access_keys().await?.iter().any(|known| known.id == id),
+            None => false,
+        };
+        let made = self.request_access_key(key).await?;
+        if made.allowed == wanted {
+            return Ok(made);
+        }
+        let id = &made.id;
+        let cause = "a node or the controller has a version that does not know restricted access keys";
+        if was_there {
+            let text = format!("{cause}: the access key {id} was there before, and stays as it was");
+            return Err(CallError::Refused(WireError::new(Reason::Unavailable, text)));
+        }
+        let (reason, then) = match self.delete_access_key(id).await {
+            Ok(()) => (Reason::Unavailable, "was deleted again".to_owned()),
+            Err(error) => (Reason::OutcomeUnknown, format!("has to be deleted by hand: {error}")),
+        };
+        let text = format!("{cause}: the access key {id} may do everything, and {then}");
+        Err(CallError::Refused(WireError::new(reason, text)))
+    }
+
+    async fn request_access_key(&self, key: NewAccessKey) -> Result<AccessKey, CallError> {
         let (id, secret) = key.import.unwrap_or_else(|| (String::new(), Secret::new("")));
         let request = v1::CreateAccessKeyRequest {
             id,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thalweg_client::{
     CallError, Client, ConnectError, CreateStream, ListShards, NewAccessKey, Options, Position, ReadOptions, Reason,
-    Record, Refusal, ShardId, StreamId, StreamMode, StreamName, StreamPatch, wire,
+    Record, Refusal, Secret, ShardId, StreamId, StreamMode, StreamName, StreamPatch, wire,
 };
 use tokio::time::Instant;
 
@@ -123,4 +123,29 @@ fn endpoints_are_checked_before_anything_is_sent() {
     assert_eq!(Client::connect(Options::new([""; 0])).unwrap_err(), ConnectError::NoEndpoint);
     let given = "localhost".to_owned();
     assert_eq!(Client::connect(Options::new(["localhost"])).unwrap_err(), ConnectError::BadEndpoint { given });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_a_cluster_of_an_earlier_version_did_not_restrict_is_not_given_out() {
+    let fake = Fake::start(1);
+    let calls = fake.client().cluster();
+    let wanted = |id: Option<&str>, allowed: Option<&str>| NewAccessKey {
+        import: id.map(|id| (id.to_owned(), Secret::new("known"))),
+        allowed: allowed.map(|action| [action.to_owned()].into()),
+        ..NewAccessKey::default()
+    };
+    for allowed in [None, Some("List*")] {
+        assert!(calls.create_access_key(wanted(None, allowed)).await.is_ok(), "{allowed:?}");
+        fake.look().access_keys.clear();
+    }
+    fake.look().restricts_keys = false;
+    for id in [None, Some("theirs")] {
+        let error = calls.create_access_key(wanted(id, Some("List*"))).await.unwrap_err();
+        assert!(!error.perhaps_applied() && error.to_string().contains("deleted again"), "{error}");
+        assert_eq!(fake.look().access_keys.len(), 0, "nobody can sign with it");
+    }
+    calls.create_access_key(wanted(Some("theirs"), None)).await.unwrap();
+    let error = calls.create_access_key(wanted(Some("theirs"), Some("List*"))).await.unwrap_err();
+    assert!(!error.perhaps_applied(), "{error}");
+    assert_eq!(fake.look().access_keys.len(), 1, "what was there before is not taken away");
 }

@@ -231,28 +231,37 @@ impl ClusterService for Node {
         request: Request<v1::CreateAccessKeyRequest>,
     ) -> Result<Response<v1::CreateAccessKeyResponse>, Status> {
         let request = request.into_inner();
+        let (id, secret) = match request.id.is_empty() {
+            true => ("drawn".to_owned(), "hush".to_owned()),
+            false => (request.id, request.secret),
+        };
+        let mut world = self.fake.look();
+        let known = world.restricts_keys;
         let key = v1::AccessKey {
-            id: "drawn".to_owned(),
+            id: id.clone(),
             description: request.description,
             created_ms: 5,
-            allowed_actions: request.allowed_actions,
-            restricted: request.restricted,
+            allowed_actions: request.allowed_actions.into_iter().filter(|_| known).collect(),
+            restricted: request.restricted && known,
         };
-        Ok(Response::new(v1::CreateAccessKeyResponse { key: Some(key), secret: "hush".to_owned() }))
+        let key = world.access_keys.entry(id).or_insert(key).clone();
+        Ok(Response::new(v1::CreateAccessKeyResponse { key: Some(key), secret }))
     }
 
     async fn list_access_keys(
         &self,
         _: Request<v1::ListAccessKeysRequest>,
     ) -> Result<Response<v1::ListAccessKeysResponse>, Status> {
-        unimplemented()
+        let keys = self.fake.look().access_keys.values().cloned().collect();
+        Ok(Response::new(v1::ListAccessKeysResponse { keys }))
     }
 
     async fn delete_access_key(
         &self,
-        _: Request<v1::DeleteAccessKeyRequest>,
+        request: Request<v1::DeleteAccessKeyRequest>,
     ) -> Result<Response<v1::DeleteAccessKeyResponse>, Status> {
-        unimplemented()
+        self.fake.look().access_keys.remove(&request.into_inner().id);
+        Ok(Response::new(v1::DeleteAccessKeyResponse {}))
     }
 
     async fn update_account(

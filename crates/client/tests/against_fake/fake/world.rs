@@ -57,6 +57,9 @@ pub(crate) struct World {
     pub(crate) read_refusals: VecDeque<Reason>,
     /// Who was asked for pages, in order.
     pub(crate) read_requests: Vec<u64>,
+    pub(crate) access_keys: BTreeMap<String, v1::AccessKey>,
+    /// Whether the cluster has a version that knows restricted access keys.
+    pub(crate) restricts_keys: bool,
     /// What nodes say of the revision that they confirm.
     pub(crate) confirmed_revision: u64,
     /// Watches of the routing that were opened.
@@ -86,6 +89,8 @@ impl World {
             tail_refusals: VecDeque::new(),
             read_refusals: VecDeque::new(),
             read_requests: Vec::new(),
+            access_keys: BTreeMap::new(),
+            restricts_keys: true,
             confirmed_revision: 1,
             routing_watches: 0,
             tails_end: None,
