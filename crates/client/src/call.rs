@@ -142,7 +142,7 @@ pub(crate) fn settle<T>(
     }
 }
 
-/// Asks one node about records, once. `what` names the answer in the error of a node that gives none.
+/// Asks one node about records, once, connecting included until `deadline`. `what` names the answer in the error of a node that gives none.
 pub(crate) async fn ask_at<T, Fut>(
     client: &Client,
     address: &str,
@@ -154,7 +154,8 @@ where
     Fut: Future<Output = Result<Response<T>, Status>>,
 {
     let unavailable = |text: String| WireError::new(Reason::Unavailable, text);
-    let connection = client.pool().connection(address).await.map_err(|error| unavailable(error.to_string()))?;
+    let connection = client.pool().connection_by(address, deadline).await;
+    let connection = connection.map_err(|error| unavailable(error.to_string()))?;
     let asking = call(stub::records(connection.channel.clone()));
     let outcome = tokio::time::timeout_at(deadline, asking).await;
     settle(client, &connection, outcome, || format!("{address} gave no {what} in time"))
@@ -217,7 +218,7 @@ impl Attempts {
         });
         let waited = self.started.elapsed();
         let unreachable = |error: crate::pool::Unreachable| CallError::Unreachable { waited, last: error.to_string() };
-        client.pool().connection(&address).await.map_err(unreachable)
+        client.pool().connection_by(&address, self.started + self.timeout).await.map_err(unreachable)
     }
 
     async fn attempt<T, F, Fut>(

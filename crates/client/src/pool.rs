@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout_at};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{Options, connect};
@@ -48,6 +49,13 @@ impl Pool {
         let slot = self.slots.lock().entry(address.to_owned()).or_default().clone();
         let channel = slot.get_or_try_init(|| open(address, &self.options, |endpoint| endpoint)).await?.clone();
         Ok(Connection { address: address.to_owned(), channel, slot })
+    }
+
+    /// The same, for who does not wait for it longer than until `deadline`. An attempt that is given up
+    /// so is begun anew by the next who waits for it.
+    pub(crate) async fn connection_by(&self, address: &str, deadline: Instant) -> Result<Connection, Unreachable> {
+        let late = |_| Unreachable { address: address.to_owned(), why: "not connected in time".to_owned() };
+        timeout_at(deadline, self.connection(address)).await.map_err(late)?
     }
 
     /// Forgets a connection that broke, unless it was replaced already.

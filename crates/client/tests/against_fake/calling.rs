@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use thalweg_client::{
-    CallError, Client, ConnectError, CreateStream, ListShards, NewAccessKey, Options, Position, ReadOptions, Reason,
-    Record, Refusal, Secret, ShardId, StreamId, StreamMode, StreamName, StreamPatch, wire,
+    CallError, Charge, Client, ConnectError, CreateStream, ListShards, NewAccessKey, Options, Position, ReadOptions,
+    Reason, Record, Refusal, Secret, ShardId, ShardLimits, StreamId, StreamMode, StreamName, StreamPatch, wire,
 };
 use tokio::time::Instant;
 
@@ -148,4 +148,26 @@ async fn a_key_that_a_cluster_of_an_earlier_version_did_not_restrict_is_not_give
     let error = calls.create_access_key(wanted(Some("theirs"), Some("List*"))).await.unwrap_err();
     assert!(!error.perhaps_applied(), "{error}");
     assert_eq!(fake.look().access_keys.len(), 1, "what was there before is not taken away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_covers_the_time_that_connecting_takes() {
+    let fake = Fake::start(1);
+    let request_timeout = Duration::from_millis(400);
+    let client = Client::connect(Options { request_timeout, ..fake.options(["n2:1", "n1:1", "n3:1"]) }).unwrap();
+    client.routing(&stream()).known(request_timeout).await.unwrap();
+    for node in 1..=3 {
+        fake.network.hang(node);
+    }
+    let (limits, charge) = (ShardLimits::default(), Charge { reads: true, ..Charge::default() });
+    let begun = Instant::now();
+    let patience = Duration::from_millis(300);
+    client.charge(&stream(), ShardId(0), &limits, charge, patience).await.unwrap_err();
+    assert!(begun.elapsed() <= patience, "charged for {:?}", begun.elapsed());
+    let begun = Instant::now();
+    let read = client.read_page(&stream(), ShardId(0), Position::TrimHorizon, ReadOptions::default()).await;
+    assert!(read.is_err() && begun.elapsed() <= request_timeout, "read for {:?}", begun.elapsed());
+    let begun = Instant::now();
+    client.cluster().describe().await.unwrap_err();
+    assert!(begun.elapsed() <= request_timeout, "described for {:?}", begun.elapsed());
 }

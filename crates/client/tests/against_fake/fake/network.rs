@@ -22,6 +22,8 @@ const PIPE_BYTES: usize = 1 << 20;
 struct Node {
     incoming: mpsc::UnboundedSender<DuplexStream>,
     up: bool,
+    /// Whether opening a connection takes for ever.
+    hangs: bool,
     frozen: watch::Sender<bool>,
     bridges: Vec<AbortHandle>,
 }
@@ -38,7 +40,11 @@ impl Network {
         self.0
             .lock()
             .unwrap()
-            .insert(id, Node { incoming, up: true, frozen: watch::Sender::new(false), bridges: Vec::new() });
+            .insert(id, Node { incoming, up: true, hangs: false, frozen: watch::Sender::new(false), bridges: vec![] });
+    }
+
+    fn hangs(&self, host: &str) -> bool {
+        host[1..].parse().is_ok_and(|id: u64| self.0.lock().unwrap()[&id].hangs)
     }
 
     fn open(&self, host: &str) -> io::Result<DuplexStream> {
@@ -61,6 +67,12 @@ impl Network {
 
     pub(crate) fn stop(&self, id: u64) {
         self.0.lock().unwrap().get_mut(&id).unwrap().up = false;
+        self.cut(id);
+    }
+
+    /// Who tries to connect to a node hears nothing.
+    pub(crate) fn hang(&self, id: u64) {
+        self.0.lock().unwrap().get_mut(&id).unwrap().hangs = true;
         self.cut(id);
     }
 
@@ -89,8 +101,14 @@ impl Connector for Network {
     fn connect(&self, endpoint: Endpoint) -> BoxFuture<'static, Result<Channel, Error>> {
         let network = self.clone();
         let connector = tower::service_fn(move |uri: tonic::transport::Uri| {
-            let opened = network.open(uri.host().unwrap_or_default());
-            async move { opened.map(TokioIo::new) }
+            let network = network.clone();
+            async move {
+                let host = uri.host().unwrap_or_default();
+                if network.hangs(host) {
+                    std::future::pending::<()>().await;
+                }
+                network.open(host).map(TokioIo::new)
+            }
         });
         async move { endpoint.connect_with_connector(connector).await }.boxed()
     }
