@@ -12,7 +12,7 @@ use thalweg_kinesis::{ApiError, ErrorKind};
 use thalweg_types::UnixMillis;
 
 use crate::call::Call;
-use crate::policy::{self, Deed, Policy, Verdict};
+use crate::policy::{self, Deed, Verdict};
 use crate::subject::Subject;
 use crate::{Auth, Gateway};
 
@@ -99,7 +99,7 @@ pub(crate) fn authorize(gateway: &Gateway, call: &Call, subject: &Subject) -> Re
         let Some(text) = text else { continue };
         let deed = Deed { account: &call.account, access_key, operation: call.operation.name(), resources };
         // A policy that cannot be read was never put through this front: it denies everything.
-        match Policy::parse(text).map_or(Verdict::Denied, |policy| policy.judge(deed)) {
+        match gateway.policies().read(text).map_or(Verdict::Denied, |policy| policy.judge(deed)) {
             Verdict::Denied => {
                 return Err(Denial::ByPolicy(denied(call, access_key, resources[0], DENIED_BY_POLICY)));
             }

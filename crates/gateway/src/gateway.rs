@@ -25,6 +25,7 @@ use crate::http::{self, ANSWERS_BYTES_MAX, AnswerRoom, BodyRoom, Head, STALL_MAX
 use crate::identity::RequestIds;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::policies::Policies;
 use crate::producers::Producers;
 use crate::{GatewayConfig, actions};
 
@@ -61,6 +62,7 @@ struct Inner {
     producers: Producers,
     limits: Limits,
     freshness: Freshness,
+    policies: Policies,
     bodies: BodyRoom,
     metrics: Metrics,
     account: Arc<str>,
@@ -74,9 +76,21 @@ impl Gateway {
         let account = config.account.as_str().into();
         let (ids, producers) = (RequestIds::seeded(seed), Producers::new(client.clone()));
         let (limits, metrics, bodies) = (Limits::new(config.account_limits), Metrics::default(), BodyRoom::new());
-        let freshness = Freshness::new();
-        let inner =
-            Inner { client, catalog, clock, ids, producers, limits, freshness, bodies, metrics, account, config };
+        let (freshness, policies) = (Freshness::new(), Policies::default());
+        let inner = Inner {
+            client,
+            catalog,
+            clock,
+            ids,
+            producers,
+            limits,
+            freshness,
+            policies,
+            bodies,
+            metrics,
+            account,
+            config,
+        };
         let answers = AnswerRoom::new(ANSWERS_BYTES_MAX, STALL_MAX);
         Gateway { inner: Arc::new(inner), subscription_life: SUBSCRIPTION_LIFE, answers }
     }
@@ -194,6 +208,10 @@ impl Gateway {
 
     pub(crate) fn freshness(&self) -> &Freshness {
         &self.inner.freshness
+    }
+
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.inner.policies
     }
 
     pub(crate) fn limits(&self) -> &Limits {

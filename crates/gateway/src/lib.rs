@@ -28,6 +28,7 @@ mod identity;
 mod limits;
 mod metrics;
 mod pages;
+mod policies;
 mod policy;
 mod present;
 mod producers;
