@@ -10,6 +10,7 @@
 
 mod admission;
 mod appender;
+mod ending;
 mod error;
 mod in_flight;
 mod ticket;

@@ -10,6 +10,7 @@ use thalweg_types::{Clock, NodeId, RecordBatch, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
+use super::ending::{Ending, leading_term};
 use super::in_flight::{InFlight, Judgement};
 use super::ticket::{OnItsWay, Ticket, settle, unproposed};
 use super::{AppendError, Appended, admit};
@@ -88,61 +89,47 @@ impl Appender {
     }
 
     async fn submit_in_order(&self, batch: RecordBatch, tag: Option<ProducerTag>) -> Result<Ticket, AppendError> {
-        if let Some(ticket) = self.answer_if_sealed(tag)? {
-            return Ok(ticket);
+        if let Some(answer) = self.ending().answer(tag) {
+            return answer.map(Ticket::known);
         }
         self.wait_until_open().await?;
         self.wait_while_taking_over().await;
         let term = self.leading_term()?;
-        match self.judge(term, tag) {
+        let judgement = self.judge(term, tag);
+        let is_new = matches!(judgement, Judgement::Propose | Judgement::Answer(Outcome::Gap { .. }));
+        if is_new && self.in_flight.lock().sealing() {
+            return self.answer_when_sealed(tag);
+        }
+        match judgement {
             Judgement::Attach(receipt) => return Ok(Ticket { receipt, duplicate: true }),
             Judgement::Answer(outcome) => return self.settle(outcome, None, tag).map(Ticket::known),
-            Judgement::Propose if self.in_flight.lock().sealing() => return self.answer_when_sealed(tag).await,
             Judgement::Propose => {}
         }
         let permits = self.take_room(batch.bytes().len())?;
         self.propose(term, batch, tag, permits).await
     }
 
-    /// A sealed shard takes nothing, and any replica that knows of the seal may say so: all that
-    /// was ever taken lies before it.
-    fn answer_if_sealed(&self, tag: Option<ProducerTag>) -> Result<Option<Ticket>, AppendError> {
-        let verdict = self.state.with(|state| state.sealed().map(|_| tag.map(|tag| state.judge(tag))));
-        let Some(verdict) = verdict else { return Ok(None) };
-        match verdict.map(Outcome::of) {
-            Some(outcome @ (Outcome::Duplicate(_) | Outcome::Forgotten)) => {
-                self.settle(outcome, None, tag).map(|appended| Some(Ticket::known(appended)))
-            }
-            _ => Err(AppendError::Closed),
-        }
+    fn ending(&self) -> Ending {
+        let (status, state) = (self.status.clone(), self.state.clone());
+        Ending { node_id: self.node_id, status, state, spec: self.spec.borrow().clone() }
     }
 
-    /// Nothing is queued behind a seal that is on its way. Should it be lost with this leader, the
-    /// next one may take an attempt of the same batch that is still travelling: closed is said
-    /// only once the seal stands.
-    async fn answer_when_sealed(&self, tag: Option<ProducerTag>) -> Result<Ticket, AppendError> {
+    /// Nothing is queued behind a seal that is on its way, and what it means for a batch is known
+    /// once it stands or is lost. That is waited for outside of the queue: those behind have to wait
+    /// for the same.
+    fn answer_when_sealed(&self, tag: Option<ProducerTag>) -> Result<Ticket, AppendError> {
         if planted(Planted::ClosedBeforeTheSeal) {
             return Err(AppendError::Closed);
         }
-        let (mut landmarks, mut status) = (self.state.landmarks(), self.status.clone());
-        let ended = async {
-            tokio::select! {
-                _ = landmarks.wait_for(|_| self.state.with(|state| state.sealed().is_some())) => {}
-                _ = status.wait_for(|status| !status.leading) => {}
-            }
-        };
-        let _ = tokio::time::timeout(self.node.options.opening_wait_max, ended).await;
-        match self.answer_if_sealed(tag)? {
-            Some(ticket) => Ok(ticket),
-            None => Err(self.end_is_not_here()),
+        if let Some(tag) = tag {
+            // Should the seal be lost, none of its successors may overtake it.
+            let mut in_flight = self.in_flight.lock();
+            self.state.with(|state| in_flight.note_refusal(tag, state));
         }
-    }
-
-    /// A shard that ends, or has ended, and this replica has not applied how: it cannot say which
-    /// batches it holds.
-    fn end_is_not_here(&self) -> AppendError {
-        let unavailable = || AppendError::Unavailable { reason: "its end is not applied here yet".to_owned() };
-        self.leading_term().err().unwrap_or_else(unavailable)
+        let (ending, patience) = (self.ending(), self.node.options.opening_wait_max);
+        let (sender, receipt) = watch::channel(None);
+        tokio::spawn(async move { sender.send_replace(Some(ending.answer_when_sealed(tag, patience).await)) });
+        Ok(Ticket { receipt, duplicate: false })
     }
 
     /// The catalog's word that a shard is open reaches its leader and its writers independently;
@@ -163,7 +150,7 @@ impl Appender {
         match waited {
             _ if spec.takes_appends() => Ok(()),
             Ok(()) if spec.closed && planted(Planted::ClosedByTheImage) => Err(AppendError::Closed),
-            Ok(()) if spec.closed => Err(self.end_is_not_here()),
+            Ok(()) if spec.closed => Err(self.ending().is_not_here()),
             Ok(()) => self.leading_term().map(|_| ()),
             Err(_) => Err(AppendError::Unavailable { reason: "it is not open for writes yet".to_owned() }),
         }
@@ -181,14 +168,7 @@ impl Appender {
     }
 
     fn leading_term(&self) -> Result<u64, AppendError> {
-        let status = self.status.borrow();
-        match status.leading {
-            true => Ok(status.term),
-            false if status.leader == Some(self.node_id) => {
-                Err(AppendError::Unavailable { reason: "its new leader is still taking over".to_owned() })
-            }
-            false => Err(AppendError::NotLeader { leader: status.leader }),
-        }
+        leading_term(&self.status.borrow(), self.node_id)
     }
 
     fn judge(&self, term: u64, tag: Option<ProducerTag>) -> Judgement {

@@ -20,7 +20,7 @@ use crate::spec::ReplicaSpec;
 use crate::state::Outcome;
 use crate::traffic::Written;
 
-/// A batch that is on its way, or whose outcome was known at once.
+/// A batch that is on its way, or waits for the shard's end, or whose outcome was known at once.
 #[derive(Debug)]
 pub struct Ticket {
     pub(super) receipt: Receipt,

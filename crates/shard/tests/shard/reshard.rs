@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use thalweg_shard::ReplicaSpec;
 use thalweg_shard::append::AppendError;
+use thalweg_shard::command::ProducerTag;
 use thalweg_shard::read::Cursor;
-use thalweg_types::{SequenceNumber, ShardId};
+use thalweg_shard::{Options, ReplicaSpec};
+use thalweg_types::{ProducerId, SequenceNumber, ShardId};
 
 use crate::support::*;
 
@@ -91,6 +92,31 @@ async fn closed_is_said_only_once_the_seal_stands() {
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut seal).await.is_err());
     let refused = append_tagged(&shard, "b", 2).await;
     assert!(refused.is_err() && refused != Err(AppendError::Closed), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_that_meet_a_seal_on_its_way_wait_for_it_together_and_not_in_line() {
+    // Longer than the test: who waited in line would hold up all that come after.
+    let options = Options { opening_wait_max: Duration::from_secs(3_600), ..options() };
+    let cluster = Cluster::start_with(3, options).await;
+    let open = spec(1, &[1, 2, 3]);
+    cluster.apply(std::slice::from_ref(&open));
+    let shard = cluster.leader(1).await;
+    append_tagged(&shard, "a", 1).await.unwrap();
+    let leader = cluster.observed(1, 1, |seen| seen.leader.is_some()).await.leader.unwrap();
+    for follower in (1..=3).filter(|node| *node != leader.0) {
+        cluster.stop(follower).await;
+    }
+    let mut seal = Box::pin(shard.seal(9));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut seal).await.is_err(), "it is on its way");
+    let unknown = |sequence| Some(ProducerTag { producer: ProducerId(8), sequence });
+    let tags = (2..=20).map(tag).chain((1..=20).map(unknown)).chain([None; 20]);
+    for tag in tags {
+        let ticket = shard.submit(batch(&["b"]), tag, PATIENCE).await.expect("it is taken into care at once");
+        // What a successor is told hangs on the seal too: a gap before the end is no gap.
+        let told = ticket.outcome(Duration::from_millis(1)).await;
+        assert!(matches!(told, Err(AppendError::Timeout { .. })), "{tag:?}: {told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
