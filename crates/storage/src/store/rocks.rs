@@ -96,6 +96,50 @@ impl RocksStore {
         self.db.write_opt(batch, &options::write()).map_err(failed)
     }
 
+    /// Takes contiguous, intact entries. An entry that cannot be read ends the result, and is the
+    /// result when it is the first.
+    fn collect(
+        &self,
+        iterator: &mut DBRawIterator<'_>,
+        group: GroupId,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        let mut budget = Budget::new(max_bytes);
+        let mut entries = Vec::new();
+        loop {
+            let index = from + entries.len() as u64;
+            let mut read = read_one(iterator, group, index);
+            let met_damage = matches!(read, Err(StoreError::Corrupt { .. }));
+            if met_damage && let Some(copy) = self.read_copy(group, index) {
+                read = Ok(Some(copy));
+            }
+            let entry = match read {
+                Ok(Some(entry)) => entry,
+                Err(error) if entries.is_empty() => return Err(error),
+                Ok(None) | Err(_) => return Ok(entries),
+            };
+            if !budget.take(entry.byte_count()) {
+                return Ok(entries);
+            }
+            entries.push(entry);
+            if met_damage {
+                iterator.seek(log_key(group, index + 1));
+            } else {
+                iterator.next();
+            }
+        }
+    }
+
+    /// A copy from a peer of an entry that lies in a damaged block, if there is one. An iterator meets
+    /// the damage although the copy is newer, because it stands in all tables at once; a look-up of the
+    /// key ends at the newest table that has it.
+    fn read_copy(&self, group: GroupId, index: u64) -> Option<LogEntry> {
+        let found = self.db.get_pinned_cf_opt(&self.family(LOG), log_key(group, index), &options::read());
+        let bytes = found.ok().flatten()?;
+        value::decode(group, index, Bytes::copy_from_slice(&bytes))
+    }
+
     fn number(&self, family: &str, property: &str) -> u64 {
         let family = self.family(family);
         self.db.property_int_value_cf(&family, property).ok().flatten().unwrap_or(0)
@@ -158,7 +202,7 @@ impl RecordStore for RocksStore {
         read.set_iterate_upper_bound(log_key(group, to).to_vec());
         let mut iterator = self.db.raw_iterator_cf_opt(&log, read);
         iterator.seek(log_key(group, from));
-        collect(&mut iterator, group, from, max_bytes)
+        self.collect(&mut iterator, group, from, max_bytes)
     }
 
     fn reclaim(&self) -> Result<(), StoreError> {
@@ -171,31 +215,6 @@ impl RecordStore for RocksStore {
     fn bytes_on_disk(&self) -> u64 {
         let tree = |family| self.number(family, "rocksdb.total-sst-files-size");
         tree(LOG) + tree(META) + self.number(LOG, "rocksdb.total-blob-file-size")
-    }
-}
-
-/// Takes contiguous, intact entries. An entry that cannot be read ends the result, and is the
-/// result when it is the first.
-fn collect(
-    iterator: &mut DBRawIterator<'_>,
-    group: GroupId,
-    from: u64,
-    max_bytes: usize,
-) -> Result<Vec<LogEntry>, StoreError> {
-    let mut budget = Budget::new(max_bytes);
-    let mut entries = Vec::new();
-    loop {
-        let index = from + entries.len() as u64;
-        let entry = match read_one(iterator, group, index) {
-            Ok(Some(entry)) => entry,
-            Err(error) if entries.is_empty() => return Err(error),
-            Ok(None) | Err(_) => return Ok(entries),
-        };
-        if !budget.take(entry.byte_count()) {
-            return Ok(entries);
-        }
-        entries.push(entry);
-        iterator.next();
     }
 }
 

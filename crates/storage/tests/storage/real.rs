@@ -189,25 +189,31 @@ fn a_flipped_bit_in_a_blob_file_is_never_served_and_a_peers_copy_heals_it() {
     assert_eq!(read_all(&group, 0, 100_000), entries(0..10, 50_000));
 }
 
-#[test]
-fn a_table_with_a_zeroed_page_is_reported_and_does_not_end_the_process() {
-    let dir = tempfile::tempdir().unwrap();
-    let (log, _) = open(dir.path());
+/// Damages a page of the largest table in the record store below `dir`.
+fn damage_table(dir: &std::path::Path, damage: impl Fn(&mut [u8])) {
+    let tables = std::fs::read_dir(dir.join("records")).unwrap().map(|entry| entry.unwrap().path());
+    let tables = tables.filter(|path| path.extension().is_some_and(|ext| ext == "sst"));
+    let table = tables.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&table).unwrap();
+    damage(&mut bytes[4096..8192]);
+    std::fs::write(&table, bytes).unwrap();
+}
+
+/// A closed log of which group A has entries so small that their bodies lie in a table.
+fn closed_with_small_entries(dir: &std::path::Path) {
+    let (log, _) = open(dir);
     let (callback, answer) = done();
-    // Small enough that their bodies lie in the table.
     log.group(A).append(entries(0..400, 200), true, callback);
     answer.recv().unwrap().unwrap();
     log.group(A).set_applied(399);
     log.close().unwrap();
-    drop(log);
+}
 
-    let tables = std::fs::read_dir(dir.path().join("records")).unwrap().map(|entry| entry.unwrap().path());
-    let tables = tables.filter(|path| path.extension().is_some_and(|ext| ext == "sst"));
-    let table = tables.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
-    let mut bytes = std::fs::read(&table).unwrap();
-    bytes[4096..8192].fill(0);
-    std::fs::write(&table, bytes).unwrap();
-
+#[test]
+fn a_table_with_a_zeroed_page_is_reported_and_does_not_end_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    closed_with_small_entries(dir.path());
+    damage_table(dir.path(), |page| page.fill(0));
     let (log, _) = open(dir.path());
     let whole = entries(0..400, 200);
     let read = |index: u64| log.group(A).read(index, index + 1, 1);
@@ -215,4 +221,29 @@ fn a_table_with_a_zeroed_page_is_reported_and_does_not_end_the_process() {
     assert!(!intact.is_empty() && !damaged.is_empty());
     assert!(intact.iter().all(|index| read(*index).unwrap()[0] == whole[*index as usize]));
     assert!(damaged.iter().all(|index| read(*index) == Err(ReadError::Corrupt { group: A, index: *index })));
+}
+
+#[test]
+fn a_peers_copies_of_entries_in_a_damaged_table_are_read_instead_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    closed_with_small_entries(dir.path());
+    damage_table(dir.path(), |page| page[700] ^= 2);
+    let whole = entries(0..400, 200);
+    let (log, _) = open(dir.path());
+    let group = log.group(A);
+    let damaged: Vec<u64> = (0..400).filter(|index| group.read(*index, index + 1, 1).is_err()).collect();
+    assert!(!damaged.is_empty() && damaged.len() < 400);
+    let answers: Vec<_> = damaged
+        .iter()
+        .map(|index| {
+            let (callback, answer) = done();
+            group.repair(whole[*index as usize].clone(), callback);
+            answer
+        })
+        .collect();
+    answers.into_iter().for_each(|answer| answer.recv().unwrap().unwrap());
+    assert_eq!(read_all(&group, 0, 100_000), whole);
+    drop((group, log));
+    let (log, _) = open(dir.path());
+    assert_eq!(read_all(&log.group(A), 0, 10_000), whole, "also by the next start");
 }
