@@ -36,14 +36,29 @@ pub enum Call {
         /// Its term.
         term: u64,
     },
-    /// The group leaves the node.
+    /// The group leaves the node. Should it return, it is fenced.
     Destroy,
+    /// Its peers vouch for the group, and its fence is lowered; saved soon, and never answered.
+    Trust,
 }
 
 impl Call {
+    /// The call in a few words.
+    pub fn brief(&self) -> String {
+        match self {
+            Call::Append { entries, sync } => {
+                let ends = entries.first().zip(entries.last());
+                let range =
+                    ends.map_or("nothing".into(), |(a, b)| format!("{}..{} of {}", a.index, b.index + 1, a.term));
+                format!("append {range}{}", if *sync { "" } else { " unsynced" })
+            }
+            other => format!("{other:?}").to_lowercase(),
+        }
+    }
+
     /// Whether success says that it is on stable storage, and not only in the page cache.
     pub fn is_synced(&self) -> bool {
-        !matches!(self, Call::Append { sync: false, .. })
+        !matches!(self, Call::Append { sync: false, .. } | Call::Trust)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use thalweg_storage::{NodeLog, OpenReport};
+use thalweg_types::GroupId;
 
 use crate::entry::EntryId;
 use crate::model::{Crash, GroupHistory, History, State};
@@ -60,27 +61,53 @@ pub fn nothing_lost(node: &Node, history: &mut History, crash: Crash) -> Result<
     }
     let mut settled = Vec::new();
     for (group, calls) in history.groups() {
-        let seen = read_group(&node.log, group)?;
+        let seen = see(&node.log, group, calls)?;
         if let Some((index, error)) = seen.unreadable.first() {
             return Err(format!("group {group}: entry {index} cannot be read: {error}"));
         }
-        if seen.fenced {
+        if seen.fenced && !calls.may_be_fenced() {
             return Err(format!("group {group} is fenced for nothing"));
         }
         if let Some(objection) = calls.objection(&seen.state, crash) {
             return Err(format!("group {group}: {objection}"));
         }
-        settled.push((group, seen.state));
+        settled.push((group, seen.state, seen.fenced));
     }
-    settled.into_iter().for_each(|(group, state)| history.settle(group, state));
+    settled.into_iter().for_each(|(group, state, fenced)| history.settle(group, state, fenced));
     Ok(())
 }
 
+/// Reads a group. One that has left must be fenced, and one that is gone is as it would begin.
+fn see(log: &NodeLog, group: u64, calls: &GroupHistory) -> Result<SeenGroup, String> {
+    let mut seen = read_group(log, group)?;
+    let is_gone = log.known_group(GroupId(group)).is_none();
+    seen.fenced |= is_gone && log.group(GroupId(group)).state().fenced;
+    if !seen.fenced && !calls.may_be_trusted() {
+        return Err(format!("group {group} has left, and is trusted again for nothing"));
+    }
+    Ok(seen)
+}
+
+/// Which start after the damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The one that must notice it.
+    First,
+    /// A later one: what was noticed shows in the fences only.
+    Later,
+}
+
 /// After damage: what is missing must have been noticed.
-pub fn detected(log: &NodeLog, report: &OpenReport, history: &History, crash: Crash) -> Result<Finding, String> {
+pub fn detected(
+    log: &NodeLog,
+    report: &OpenReport,
+    history: &History,
+    crash: Crash,
+    start: Start,
+) -> Result<Finding, String> {
     let mut finding = Finding::Whole;
     for (group, calls) in history.groups() {
-        let seen = read_group(log, group)?;
+        let seen = see(log, group, calls)?;
         if let Some(strange) = seen.state.entries.iter().find(|entry| !history.was_written(entry)) {
             return Err(format!("group {group}: {strange:?} was never written"));
         }
@@ -88,7 +115,10 @@ pub fn detected(log: &NodeLog, report: &OpenReport, history: &History, crash: Cr
         if report.damaged.is_some() && known && !seen.fenced {
             return Err(format!("damage reported, but group {group} is not fenced"));
         }
-        finding = finding.max(judge_group(group, calls, &seen, report.damaged.is_some(), crash)?);
+        // A fence that a group had anyway tells nothing of the damage.
+        let told = report.damaged.is_some() || seen.fenced && !calls.may_be_fenced();
+        let noticed = told || seen.fenced && start == Start::Later;
+        finding = finding.max(judge_group(group, calls, &seen, (told, noticed), crash)?);
     }
     Ok(finding)
 }
@@ -97,13 +127,12 @@ fn judge_group(
     group: u64,
     calls: &GroupHistory,
     seen: &SeenGroup,
-    damaged: bool,
+    (told, noticed): (bool, bool),
     crash: Crash,
 ) -> Result<Finding, String> {
-    let noticed = seen.fenced || damaged;
     let objection = calls.objection(&seen.state, crash);
     match objection {
-        None if seen.unreadable.is_empty() && noticed => Ok(Finding::WholeButFenced),
+        None if seen.unreadable.is_empty() && told => Ok(Finding::WholeButFenced),
         None if seen.unreadable.is_empty() => Ok(Finding::Whole),
         _ if noticed => Ok(Finding::Fenced),
         _ if only_holes(calls, seen, crash) => Ok(Finding::Unreadable),

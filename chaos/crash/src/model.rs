@@ -55,6 +55,7 @@ impl State {
                 next.trimmed = Some((*index, *term));
             }
             Call::Destroy => next = State::default(),
+            Call::Trust => {}
         }
         vec![next]
     }
@@ -80,6 +81,7 @@ pub enum Crash {
 #[derive(Clone, Debug, Default)]
 pub struct GroupHistory {
     known: State,
+    fenced: bool,
     made: Vec<Made>,
 }
 
@@ -90,8 +92,11 @@ impl GroupHistory {
         let mut oldest = 0;
         for made in self.made.iter().filter(|made| made.answer != Some(Answer::Refused)) {
             let now = states.last().expect("there is always a state");
-            let after = now.after(&made.call);
-            states.extend(after);
+            let mut before = now.clone();
+            if let Call::Append { entries, .. } = &made.call {
+                self.withdraw_refused(&mut before, entries.first().map_or(u64::MAX, |entry| entry.index));
+            }
+            states.extend(before.after(&made.call));
             let lasts = crash == Crash::Process || made.call.is_synced();
             if made.answer == Some(Answer::Done) && lasts {
                 oldest = states.len() - 1;
@@ -100,10 +105,44 @@ impl GroupHistory {
         (states, oldest)
     }
 
+    /// An append that begins below the end of the log tells that doubtful ones before it were refused: the
+    /// owner knew it by the log's end before the answer was told. What was acknowledged is never
+    /// withdrawn like this.
+    fn withdraw_refused(&self, state: &mut State, from: u64) {
+        let doubtful =
+            |call: u64| self.made.iter().any(|made| made.number == call && made.answer != Some(Answer::Done));
+        while state.entries.last().is_some_and(|last| last.index >= from && doubtful(last.call)) {
+            state.entries.pop();
+        }
+    }
+
     /// Every state that the log may show after a crash, oldest first.
     pub fn possible(&self, crash: Crash) -> Vec<State> {
         let (mut states, oldest) = self.states(crash);
         states.split_off(oldest)
+    }
+
+    /// Whether a fence may be there without damage: it was there, or the group has left since.
+    pub fn may_be_fenced(&self) -> bool {
+        let left = |made: &Made| made.call == Call::Destroy && made.answer != Some(Answer::Refused);
+        self.fenced || self.made.iter().any(left)
+    }
+
+    /// Whether there may be no fence: a group that has left is fenced until its peers vouch for it.
+    pub fn may_be_trusted(&self) -> bool {
+        self.made.iter().fold(!self.fenced, |trusted, made| match (&made.call, made.answer) {
+            (Call::Destroy, Some(Answer::Done)) => false,
+            (Call::Trust, _) => true,
+            _ => trusted,
+        })
+    }
+
+    /// The last calls, for whoever looks for the cause of a finding.
+    pub fn last_calls(&self, count: usize) -> String {
+        let brief = |made: &Made| format!("{} {}: {:?}", made.number, made.call.brief(), made.answer);
+        let from = self.made.len().saturating_sub(count);
+        let calls: Vec<String> = self.made[from..].iter().map(brief).collect();
+        format!("known {}; {}", brief_state(&self.known), calls.join("; "))
     }
 
     /// Why the log may not show `seen` after a crash; nothing if it may.
@@ -124,12 +163,13 @@ impl GroupHistory {
         if possible.iter().any(|state| kept(state) == seen.entries) {
             return None;
         }
-        let (least, most) = (&possible[0], possible.last().expect("there is always a state"));
-        Some(format!("entries {} instead of at least {}, at most {}", brief(seen), brief(least), brief(most)))
+        let (oldest, newest) = (&possible[0], possible.last().expect("there is always a state"));
+        let [seen, oldest, newest] = [seen, oldest, newest].map(brief_state);
+        Some(format!("entries {seen}, not one of those from {oldest} to {newest}; {}", self.last_calls(12)))
     }
 }
 
-fn brief(state: &State) -> String {
+fn brief_state(state: &State) -> String {
     format!("{}..{}", state.first(), state.end())
 }
 
@@ -187,9 +227,9 @@ impl History {
     }
 
     /// From now on this is the state of a group, which it must keep.
-    pub fn settle(&mut self, group: u64, known: State) {
+    pub fn settle(&mut self, group: u64, known: State, fenced: bool) {
         let history = self.groups.entry(group).or_default();
-        *history = GroupHistory { known, made: Vec::new() };
+        *history = GroupHistory { known, fenced, made: Vec::new() };
     }
 }
 
@@ -230,6 +270,42 @@ mod tests {
         let history = told(&[append(1, 0..3, false), Event::Answered { number: 1, answer: Answer::Done }]);
         assert!(shows(&history, 0..0, Crash::Machine));
         assert!(!shows(&history, 0..0, Crash::Process));
+    }
+
+    #[test]
+    fn a_group_that_has_left_is_fenced_until_its_peers_vouch_for_it() {
+        let called = |number, call| Event::Called { number, group: 1, call };
+        let left = [called(1, Call::Destroy), Event::Answered { number: 1, answer: Answer::Done }];
+        let may_be = |events: &[Event]| {
+            let history = told(events);
+            (history.groups[&1].may_be_fenced(), history.groups[&1].may_be_trusted())
+        };
+        assert_eq!(may_be(&[append(1, 0..3, true)]), (false, true));
+        assert_eq!(may_be(&left[..1]), (true, true), "perhaps it has not left");
+        assert_eq!(may_be(&left), (true, false));
+        let vouched = [&left[..], &[called(2, Call::Trust)]].concat();
+        assert_eq!(may_be(&vouched), (true, true), "it is saved soon");
+    }
+
+    #[test]
+    fn an_append_in_the_place_of_an_unanswered_one_tells_that_it_was_refused() {
+        let entry = |call, index| EntryId { call, ..id(index) };
+        let append = |number: u64, range: std::ops::Range<u64>| {
+            let entries = range.map(|index| entry(number, index)).collect();
+            Event::Called { number, group: 1, call: Call::Append { entries, sync: true } }
+        };
+        let seen = |calls: &[(u64, u64)]| {
+            let entries = calls.iter().map(|(call, index)| entry(*call, *index)).collect();
+            State { entries, ..State::default() }
+        };
+        let unanswered = told(&[append(1, 0..2), append(2, 0..3)]);
+        let may_show = |history: &History, state: &State| history.groups[&1].objection(state, Crash::Process).is_none();
+        assert!(may_show(&unanswered, &seen(&[(2, 0), (2, 1), (2, 2)])));
+        assert!(may_show(&unanswered, &seen(&[(1, 0), (1, 1)])), "the refusal is a guess until it is told");
+        assert!(!may_show(&unanswered, &seen(&[(1, 0), (1, 1), (2, 2)])));
+        let done = Event::Answered { number: 1, answer: Answer::Done };
+        let acknowledged = told(&[append(1, 0..2), done, append(2, 0..3)]);
+        assert!(!may_show(&acknowledged, &seen(&[(2, 0), (2, 1), (2, 2)])), "never instead of an acknowledged one");
     }
 
     #[test]

@@ -10,6 +10,26 @@ use crate::report::Report;
 use crate::sandbox::{FileSystem, Sandbox};
 use crate::{corruption, cuts, errors, failpoints};
 
+/// A part of the suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// A fault at every step, on the simulated disk.
+    Failpoints,
+    /// The same on the machine's file system, with RocksDB.
+    RealFailpoints,
+    /// Bad disks.
+    Disks,
+    /// Damaged files.
+    Damage,
+    /// Power cuts.
+    Cuts,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 5] = [Part::Failpoints, Part::RealFailpoints, Part::Disks, Part::Damage, Part::Cuts];
+}
+
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
 pub struct Amount {
@@ -27,12 +47,27 @@ pub struct Amount {
     pub seed: u64,
 }
 
-/// Runs failpoints and damaged files in `dir`, and, if there is a sandbox, power cuts and bad disks.
-pub fn run(dir: &Path, sandbox: Option<&Sandbox>, amount: Amount) -> anyhow::Result<Report> {
-    let mut report = Report { failpoints: Some(run_failpoints(&dir.join("failpoints"), amount)), ..Report::default() };
-    if let Some(sandbox) = sandbox {
+/// Runs these parts: failpoints and damaged files in `dir`, and, if there is a sandbox, power cuts and
+/// bad disks.
+pub fn run(dir: &Path, sandbox: Option<&Sandbox>, parts: &[Part], amount: Amount) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    let wanted = |part: Part| parts.contains(&part);
+    if wanted(Part::Failpoints) || wanted(Part::RealFailpoints) {
+        report.failpoints = Some(run_failpoints(&dir.join("failpoints"), parts, amount));
+    }
+    if let Some(sandbox) = sandbox.filter(|_| wanted(Part::Disks)) {
         report.errors = Some(run_errors(sandbox, amount));
     }
+    if wanted(Part::Damage) {
+        report.corruptions = Some(run_damage(dir, amount)?);
+    }
+    if let Some(sandbox) = sandbox.filter(|_| wanted(Part::Cuts)) {
+        report.cuts = Some(run_cuts(sandbox, amount)?);
+    }
+    Ok(report)
+}
+
+fn run_damage(dir: &Path, amount: Amount) -> anyhow::Result<corruption::run::Tally> {
     let bar = bar("damaged files", amount.corruptions as u64);
     let mut progress = |at: usize, of: usize| {
         bar.set_length(of as u64);
@@ -40,18 +75,18 @@ pub fn run(dir: &Path, sandbox: Option<&Sandbox>, amount: Amount) -> anyhow::Res
     };
     let program = std::env::current_exe()?;
     let corruptions = dir.join("corruptions");
-    report.corruptions =
-        Some(corruption::run::run(&program, &corruptions, amount.corruptions, amount.seed, &mut progress)?);
+    let tally = corruption::run::run(&program, &corruptions, amount.corruptions, amount.seed, &mut progress);
     bar.finish_and_clear();
-    if let Some(sandbox) = sandbox {
-        report.cuts = Some(run_cuts(sandbox, amount)?);
-    }
-    Ok(report)
+    tally
 }
 
-fn run_failpoints(dir: &Path, amount: Amount) -> failpoints::Tally {
+fn run_failpoints(dir: &Path, parts: &[Part], amount: Amount) -> failpoints::Tally {
     let mut tally = failpoints::Tally::default();
-    for (name, real) in [("failpoints, simulated disk", false), ("failpoints, real disk", true)] {
+    let places = [
+        (Part::Failpoints, "failpoints, simulated disk", false),
+        (Part::RealFailpoints, "failpoints, real disk", true),
+    ];
+    for (_, name, real) in places.into_iter().filter(|(part, ..)| parts.contains(part)) {
         let bar = bar(name, 0);
         let Amount { seed, rounds, stride, .. } = amount;
         sweep(dir, Sweep { seed, rounds, stride, real }, &mut tally, &mut |at, of| {

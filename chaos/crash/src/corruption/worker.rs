@@ -10,7 +10,7 @@ use thalweg_storage::{Driver, Health};
 use super::case::Case;
 use super::golden::{Golden, Left, copy_tree};
 use crate::heal::heal;
-use crate::judge::{Finding, detected, nothing_lost};
+use crate::judge::{Finding, Start, detected, nothing_lost};
 use crate::model::{Crash, History};
 use crate::node::Node;
 
@@ -79,7 +79,7 @@ fn judge(history: &History, data: &Path) -> Result<Outcome, String> {
         Ok(node) => node,
         Err(error) => return Ok(Outcome::Kept { finding: Finding::Refused, said: error.to_string(), healed: false }),
     };
-    let finding = detected(&node.log, &node.report, history, Crash::Process)?;
+    let finding = detected(&node.log, &node.report, history, Crash::Process, Start::First)?;
     let said = node.report.damaged.clone().unwrap_or_default();
     let groups = node.log.groups();
     drop(node);
@@ -116,7 +116,7 @@ fn stopped(node: &Node, error: String) -> Result<Outcome, String> {
 
 /// Damage is reported once, so a group that is gone altogether is not judged again.
 fn detected_again(node: &Node, history: &History, first: Finding) -> Result<Finding, String> {
-    match detected(&node.log, &node.report, history, Crash::Process) {
+    match detected(&node.log, &node.report, history, Crash::Process, Start::Later) {
         Ok(finding) => Ok(finding),
         Err(error) if first < Finding::Fenced => Err(format!("at the second start: {error}")),
         Err(error) => Err(format!("at the second start the damage is forgotten: {error}")),
