@@ -128,7 +128,7 @@ impl Replay {
                 let end = record.index.saturating_add(1);
                 match replay_entry(inner, &record, position) {
                     Replayed::EndsLog => drop(self.gaps.remove(&group)),
-                    Replayed::Moved => {}
+                    Replayed::Moved | Replayed::Copied => {}
                     Replayed::BehindGap => drop(self.gaps.insert(group, end)),
                 }
             }
@@ -159,6 +159,8 @@ enum Replayed {
     EndsLog,
     /// The record store has it.
     Moved,
+    /// It is a copy of one that was applied before it was logged again, see `rewrite.rs`.
+    Copied,
     /// Entries before it are missing.
     BehindGap,
 }
@@ -169,6 +171,11 @@ fn replay_entry(inner: &mut Inner, record: &Record, position: Position) -> Repla
     }
     if record.index > inner.log.end() {
         return Replayed::BehindGap;
+    }
+    if record.index < inner.log.applied_end() {
+        // Applied entries are never replaced, so that nothing behind them goes either.
+        inner.log.written(record.index, 0, &[position]);
+        return Replayed::Copied;
     }
     inner.truncate(record.index);
     let bytes = (record.head.len() + record.body.len()) as u32;

@@ -282,3 +282,31 @@ fn a_durable_trim_that_is_not_saved_yet_keeps_what_lies_before_it_in_the_log() {
     assert_eq!(node.report.damaged, None);
     assert_eq!(read_all(&node.log.group(A), 15, 100_000), entries(15..40, 5000));
 }
+
+#[test]
+fn copies_of_entries_that_a_trim_has_shown_to_be_applied_add_nothing_at_the_next_start() {
+    let node = Node::start();
+    node.put(A, entries(0..3, 500));
+    // So much that was never applied that small tails are logged again to free their segments.
+    for next in (0..80).step_by(10) {
+        node.put(GroupId(9), entries(next..next + 10, 4000));
+    }
+    node.put(B, entries(0..1, 10));
+    node.log.group(B).set_applied(0);
+    let a = node.log.group(A);
+    a.set_checkpoint_source(Arc::new(|| Some((2, Bytes::from("state")))));
+    node.log.group(B).set_checkpoint_source(Arc::new(move || {
+        // The round has looked at group A already, so that what it copies is applied, but not moved.
+        a.set_applied(2);
+        a.trim(0, 1, unasked());
+        None
+    }));
+    let before = node.log.stats().appended_bytes;
+    node.log.flush().unwrap();
+    node.write();
+    assert!(node.log.stats().appended_bytes > before + 1000, "the tail was logged again");
+    let node = node.crash();
+    let state = node.log.group(A).state();
+    assert_eq!((node.report.damaged.clone(), state.last, state.applied_hint), (None, Some((2, 1)), Some(2)));
+    assert_eq!(read_all(&node.log.group(A), 1, 100_000), entries(1..3, 500));
+}
