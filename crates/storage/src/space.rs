@@ -13,6 +13,18 @@ pub(crate) fn check(shared: &Shared) {
     set(shared, if free_bytes < need_bytes { Health::DiskFull { free_bytes, need_bytes } } else { Health::Ok });
 }
 
+/// Why nothing that may wait takes space now. Looked at whenever space is about to be taken, so that
+/// the reserve does not depend on how much is written between two looks.
+pub(crate) fn refuse_below_reserve(shared: &Shared) -> Result<(), StorageError> {
+    check(shared);
+    match &*shared.health.borrow() {
+        Health::DiskFull { free_bytes, need_bytes } => {
+            Err(StorageError::Full { free_bytes: *free_bytes, need_bytes: *need_bytes })
+        }
+        Health::Ok | Health::Failed(_) => Ok(()),
+    }
+}
+
 /// A write found no space.
 pub(crate) fn ran_out(shared: &Shared) -> StorageError {
     let free_bytes = shared.disk.free_bytes(&shared.options.dir).unwrap_or(0);

@@ -156,6 +156,7 @@ fn write(shared: &Shared, items: &[(usize, Item)]) -> Result<(), StorageError> {
     }
     let mut guard = shared.wal.lock();
     let wal = guard.as_mut().ok_or(StorageError::Closed)?;
+    keep_reserve(shared, wal, items, &blocks).inspect_err(|_| withdraw(shared, items))?;
     let positions = append(shared, wal, &blocks).inspect_err(|_| withdraw(shared, items))?;
     place(items, &positions);
     let counters = &shared.counters;
@@ -163,6 +164,18 @@ fn write(shared: &Shared, items: &[(usize, Item)]) -> Result<(), StorageError> {
     counters.appended_bytes.fetch_add(items.iter().map(|(_, item)| item.work.byte_count()).sum(), Relaxed);
     counters.wal_bytes.store(wal.bytes_in_use(), Relaxed);
     Ok(())
+}
+
+/// Votes and the like may use the reserve; entries may not.
+fn keep_reserve(
+    shared: &Shared,
+    wal: &Wal,
+    items: &[(usize, Item)],
+    blocks: &[Vec<Record>],
+) -> Result<(), StorageError> {
+    let has_entries = items.iter().any(|(_, item)| matches!(item.work, Work::Append { .. } | Work::Rewrite { .. }));
+    let bytes = blocks.iter().map(|block| Wal::padded_block_bytes(block)).sum();
+    if has_entries && wal.takes_space(bytes) { space::refuse_below_reserve(shared) } else { Ok(()) }
 }
 
 /// Makes the items durable, if any of them needs it.

@@ -78,6 +78,11 @@ impl Wal {
         BLOCK_HEADER_BYTES as u64 + records.iter().map(frame_bytes).sum::<u64>()
     }
 
+    /// What such a block takes in a segment.
+    pub fn padded_block_bytes(records: &[Record]) -> u64 {
+        page_ceil(Self::block_bytes(records))
+    }
+
     /// Writes one block of records, which becomes visible after a crash as a whole or not at all.
     /// It is readable at once and durable after [`Wal::sync`].
     pub fn append(&mut self, records: &[Record]) -> Result<Vec<Position>, AppendError> {
@@ -270,6 +275,13 @@ impl Wal {
     /// A reader of everything in use, for any thread.
     pub fn reader(&self) -> Reader {
         Reader { segments: self.open.clone(), frame_bytes_max: self.files.options.segment_bytes }
+    }
+
+    /// Whether blocks of `bytes` in all, with padding, may need a segment file that is not there yet:
+    /// nothing else takes space.
+    pub fn takes_space(&self, bytes: u64) -> bool {
+        let room = self.files.options.segment_bytes * (1 + self.spares.len() as u64);
+        self.offset + bytes > room
     }
 
     /// The segment that is being written.

@@ -1,9 +1,12 @@
 //! Failed syncs, full disks, corrupt entries.
 
-use bytes::Bytes;
-use thalweg_storage::{Health, ReadError, StorageError};
+use std::sync::Arc;
 
-use crate::support::{A, B, Node, done, entries, entries_of_term, read_all, unasked};
+use bytes::Bytes;
+use thalweg_storage::{Driver, Health, MemoryStore, NodeLog, ReadError, StorageError};
+use thalweg_wal::{Disk, SimDisk};
+
+use crate::support::{A, B, Node, done, entries, entries_of_term, read_all, small_options, unasked};
 
 #[test]
 fn a_failed_sync_ends_writing_for_good() {
@@ -70,6 +73,33 @@ fn below_the_reserve_appends_are_refused_and_all_else_goes_on() {
     node.write();
     assert_eq!(*node.log.health().borrow(), Health::Ok, "recovers by itself");
     node.put(A, entries(5..6, 1000));
+}
+
+#[test]
+fn however_fast_entries_come_they_leave_the_reserve_to_votes() {
+    let (options, disk) = (small_options(), SimDisk::new(1));
+    let store = Arc::new(MemoryStore::new());
+    let (log, _) = NodeLog::open(options.clone(), Arc::new(disk.clone()), store, Driver::Threads).unwrap();
+    let put = |range| {
+        let (callback, answer) = done();
+        log.group(A).append(entries(range, 4000), true, callback);
+        answer.recv().unwrap()
+    };
+    put(0..1).unwrap();
+    disk.set_capacity(Some(1 << 40));
+    let used = (1 << 40) - disk.free_bytes(&options.dir).unwrap();
+    // The log looks at the free space every 100 ms; a segment is full much sooner.
+    let left = options.reserve_bytes - 1024;
+    disk.set_capacity(Some(used + left));
+    let refusal = (1..).find_map(|index| put(index..index + 1).err()).unwrap();
+    assert!(matches!(refusal, StorageError::Full { .. }), "{refusal}");
+    assert_eq!(disk.free_bytes(&options.dir).unwrap(), left, "entries took nothing of the reserve");
+    for _ in 0..options.segment_bytes / 4096 {
+        let (callback, voted) = done();
+        log.group(B).save_vote(Bytes::from_static(b"vote"), callback);
+        assert_eq!(voted.recv().unwrap(), Ok(()));
+    }
+    assert!(disk.free_bytes(&options.dir).unwrap() < left, "and votes did");
 }
 
 #[test]
