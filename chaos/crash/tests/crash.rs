@@ -3,7 +3,6 @@
 use std::process::Command;
 
 #[test]
-#[ignore = "not steady yet, see \"What is open\" in chaos/crash/README.md; run it with `make crash`"]
 fn nothing_acknowledged_is_lost_in_silence_by_any_fault() {
     let output = Command::new(env!("CARGO_BIN_EXE_thalweg-crash"))
         .args(["--cuts", "24", "--corruptions", "70", "--stride", "40", "--stall-seconds", "2"])
