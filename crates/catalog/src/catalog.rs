@@ -97,6 +97,11 @@ impl Catalog {
         self.cluster.as_ref()
     }
 
+    /// No group has ever had this id or a higher one.
+    pub fn next_group(&self) -> GroupId {
+        self.next_group
+    }
+
     /// Nodes that should vote in the controller's group.
     pub fn controller_voters(&self) -> &[NodeId] {
         &self.controller_voters

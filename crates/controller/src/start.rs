@@ -20,7 +20,7 @@ use crate::identity::{IdentityStore, Keeper};
 use crate::leader::hub::Hub;
 use crate::node::Node;
 use crate::random::Random;
-use crate::services::{cluster, peer, stream};
+use crate::services::{cluster, peer, stream, wait};
 use crate::{Cluster, Image, Membership, Options, PeerService, Reports, Streams, agent, leader, seat};
 
 /// A successor that has not taken over by then leaves it to an election.
@@ -95,6 +95,13 @@ impl ControllerHandle {
     /// Where this node stands on its way into the cluster.
     pub fn membership(&self) -> watch::Receiver<Membership> {
         self.node.membership.subscribe()
+    }
+
+    /// Resolves to a catalog that has everything in it that was agreed on before it was first
+    /// polled. Waits for as long as the controller has no leader.
+    pub fn confirmed(&self) -> impl Future<Output = Arc<Catalog>> + Send + 'static {
+        let node = self.node.clone();
+        async move { wait::confirmed(&node).await }
     }
 
     /// Whether this node leads the controller right now.

@@ -17,9 +17,6 @@ pub struct Options {
     pub append_window: usize,
     /// Bytes on their way to one node at most, over all groups. Default 64 MiB.
     pub peer_bytes_max: usize,
-    /// The node's log lost acknowledged bytes: a group that has nothing here may have had
-    /// something, and starts fenced. Default false.
-    pub distrust_empty: bool,
     /// The time that other nodes are told when they ask whether this one is there.
     pub clock: ToldClock,
 }
@@ -41,7 +38,6 @@ impl Default for Options {
             append_bytes_max: 1024 * 1024,
             append_window: 8,
             peer_bytes_max: 64 * 1024 * 1024,
-            distrust_empty: false,
             clock: ToldClock::default(),
         }
     }

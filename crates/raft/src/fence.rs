@@ -9,10 +9,24 @@
 //! Why catching up is enough: everything acknowledged with this replica's help is also on another
 //! member of that majority, and a leader elected by the rest has it. Once that leader has
 //! committed an entry of its *own* term and our log holds that entry, our log holds everything
-//! that was ever acknowledged before it was elected.
+//! that was ever acknowledged before it was elected. That nobody leads in a newer term with our help
+//! is what the vote stands for; [`assumed_vote`] replaces one that was forgotten.
 
-use crate::codec::{LogId, term_of};
+use thalweg_types::NodeId;
 use thalweg_types::planted::{Planted, planted};
+
+use crate::codec::{LogId, Vote, term_of};
+
+/// The vote of a replica that may have forgotten its own: bound by a promise in a term that is higher
+/// than any it can have seen, namely the time in milliseconds at which the loss was found (no group
+/// holds an election each millisecond for decades). `mark` is that time, 0 if nothing was lost.
+///
+/// Without it a leader of an older term than the forgotten promise, which knows nothing of the newer
+/// leader that this replica helped to elect, could give the replica "everything" back and commit
+/// with it. So the group elects a leader anew, one whose term is above the mark.
+pub(crate) fn assumed_vote(vote: Option<Vote>, mark: u64, node: NodeId) -> Option<Vote> {
+    (mark > vote.map_or(0, |vote| vote.leader_id.term)).then(|| Vote::new(mark, node.0))
+}
 
 /// Whether a follower that stands at `last` has everything back, hearing from a leader of term
 /// `leader_term` that `committed` is committed.
@@ -26,6 +40,17 @@ pub(crate) fn may_lower(leader_term: u64, committed: Option<LogId>, last: Option
 mod tests {
     use super::*;
     use crate::codec::log_id;
+
+    #[test]
+    fn a_forgotten_vote_is_taken_for_one_in_a_higher_term_than_any_and_once_only() {
+        let (me, now) = (NodeId(3), 1_790_000_000_000);
+        let assumed = Some(Vote::new(now, me.0));
+        assert_eq!(assumed_vote(None, now, me), assumed);
+        assert_eq!(assumed_vote(Some(Vote::new_committed(7, 1)), now, me), assumed);
+        assert_eq!(assumed_vote(assumed, now, me), None, "it stands already");
+        assert_eq!(assumed_vote(Some(Vote::new(now + 1, 2)), now, me), None, "a promise made since");
+        assert_eq!(assumed_vote(None, 0, me), None, "nothing was lost");
+    }
 
     #[test]
     fn the_fence_stands_until_an_entry_of_the_leaders_own_term_is_here() {

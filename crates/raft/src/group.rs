@@ -74,8 +74,7 @@ const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
 impl Group {
     pub(crate) fn new(id: GroupId, options: GroupOptions, node: Arc<NodeParts>, parts: Parts) -> Group {
         let Parts { log, applier, repairer, raft } = parts;
-        let state = log.state();
-        let fenced = state.fenced || (node.options.distrust_empty && state.last.is_none());
+        let fenced = log.state().fenced;
         Group(Arc::new(Inner {
             id,
             options,

@@ -107,13 +107,14 @@ impl Groups {
         log.set_applied(*applier.applied().borrow());
         let members = options.initial_members.clone();
         let repairer = Repairer::new(log.clone(), applier.clone(), node.peers.clone(), node.repairs.clone(), members);
-        let store = LogStore::new(
+        let mut store = LogStore::new(
             log.clone(),
             options.sync,
             node.options.append_bytes_max,
             applier.applied_end(),
             repairer.clone(),
         )?;
+        store.mind_lost_vote(node.id).await?;
         let raft = self.start_raft(id, store, applier.clone(), &repairer).await?;
         let group = Group::new(id, options, node.clone(), Parts { log, applier, repairer, raft });
         let _one_at_a_time = node.opening.lock().await;

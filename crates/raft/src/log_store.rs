@@ -20,9 +20,11 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 use thalweg_storage::{Done, Driver, GroupLog, LogEntry, StorageError};
+use thalweg_types::NodeId;
 use tokio::sync::oneshot;
 
 use crate::codec::{self, Entry, LogId, TypeConfig, Vote};
+use crate::fence;
 use crate::repair::{self, Need, Repairer};
 
 /// Writes and reads one group's log.
@@ -77,6 +79,16 @@ impl LogStore {
         let vote = stored.map(|mut bytes| codec::get_vote(&mut bytes)).transpose().map_err(io::Error::other)?;
         let opening = Arc::new(Opening { applied_end, over: AtomicBool::new(false) });
         Ok(LogStore { log, sync, read_bytes_max, vote: Arc::new(Mutex::new(vote)), repairer, opening })
+    }
+
+    /// If the vote may be lost, takes the worst for granted, durably, before the group has a say.
+    pub(crate) async fn mind_lost_vote(&mut self, node: NodeId) -> io::Result<()> {
+        let mark = if self.log.state().fenced { self.log.damage_mark() } else { 0 };
+        let vote = *self.vote.lock();
+        match fence::assumed_vote(vote, mark, node) {
+            Some(assumed) => self.save_vote(&assumed).await,
+            None => Ok(()),
+        }
     }
 
     /// To be ended when the group runs.

@@ -13,11 +13,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thalweg_catalog::Catalog;
 use thalweg_controller::{Controller, ControllerHandle, Image, Membership, Parts, Reports};
 use thalweg_raft::{AgreedClock, Connector, Groups, ToldClock};
 use thalweg_shard::ShardHost;
 use thalweg_storage::{Driver, Health, NodeLog};
-use thalweg_types::{Clock, NodeId};
+use thalweg_types::{Clock, GroupId, NodeId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
@@ -86,9 +87,9 @@ enum HandOver {
 impl Core {
     /// Starts it, within a tokio runtime. The routes have to be served for a cluster to form.
     pub fn start(options: CoreOptions, parts: CoreParts) -> io::Result<Core> {
-        let CoreParts { id, data: Data { identity, log, damaged }, clock, seed, connector } = parts;
+        let CoreParts { id, data: Data { identity, log, .. }, clock, seed, connector } = parts;
         let told = ToldClock(Some(clock.clone()));
-        let raft_options = thalweg_raft::Options { distrust_empty: damaged, clock: told, ..options.raft };
+        let raft_options = thalweg_raft::Options { clock: told, ..options.raft };
         let groups = Groups::start(id, raft_options, log.clone(), connector.clone());
         // No part of this node goes by its own clock where that is far off.
         let agreed = AgreedClock::new(clock, groups.clone());
@@ -108,8 +109,13 @@ impl Core {
             log: log.clone(),
             stopping: stop.subscribe(),
         };
+        let following = wiring::follow_image(id, image, host.clone(), groups.clone(), agreed);
+        let (confirmed, to_be_trusted) = (controller.confirmed(), log.clone());
         let tasks = vec![
-            tokio::spawn(wiring::follow_image(id, image, host.clone(), groups.clone(), agreed)),
+            tokio::spawn(async move {
+                trust_what_is_younger(&to_be_trusted, confirmed).await;
+                following.await;
+            }),
             tokio::spawn(wiring::report(host.observe(), reports)),
         ];
         Ok(Core { id, log, groups, host, controller, clock, checks, stop, public: None, end, tasks })
@@ -303,10 +309,22 @@ impl Core {
     }
 }
 
+/// Where bytes were lost, a group that is absent may be what was lost. Before any is opened, the
+/// controller says which are younger than that: they are what they seem.
+async fn trust_what_is_younger(log: &NodeLog, confirmed: impl Future<Output = Arc<Catalog>>) {
+    if log.distrusts_below() < GroupId(u64::MAX) {
+        return;
+    }
+    let next = confirmed.await.next_group();
+    if let Err(error) = on_log(log, move |log| log.distrust_below(next)).await {
+        tracing::warn!(error, "new groups stay fenced on this node until the next start");
+    }
+}
+
 /// A call that blocks: on a thread for such calls, or here if the log starts no threads.
 async fn on_log<E: std::fmt::Display + Send + 'static>(
     log: &NodeLog,
-    call: fn(&NodeLog) -> Result<(), E>,
+    call: impl FnOnce(&NodeLog) -> Result<(), E> + Send + 'static,
 ) -> Result<(), String> {
     if log.driver() == Driver::Manual {
         return call(log).map_err(|error| error.to_string());

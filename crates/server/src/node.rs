@@ -9,7 +9,7 @@ use thalweg_controller::{Advertised, Image};
 use thalweg_gateway::Gateway;
 use thalweg_raft::TcpConnector;
 use thalweg_storage::{Driver, RecordStore, RocksStore};
-use thalweg_types::{Clock, Incarnation, NodeId, SystemClock};
+use thalweg_types::{Clock, Incarnation, NodeId, SystemClock, UnixMillis};
 use thalweg_wal::RealDisk;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -113,7 +113,7 @@ impl Node {
         let incarnation = Incarnation(u64::from_le_bytes(random[..8].try_into().expect("eight bytes")));
         let parts = CoreParts {
             id,
-            data: open_data(&config, id, incarnation).await?,
+            data: open_data(&config, id, incarnation, clock.now()).await?,
             clock,
             seed: random[8..40].try_into().expect("32 bytes"),
             connector: Arc::new(TcpConnector),
@@ -183,8 +183,9 @@ impl Node {
     }
 }
 
-async fn open_data(config: &Config, id: NodeId, incarnation: Incarnation) -> Result<Data, StartError> {
+async fn open_data(config: &Config, id: NodeId, incarnation: Incarnation, now: UnixMillis) -> Result<Data, StartError> {
     let options = thalweg_storage::Options {
+        damage_mark: now.0,
         cache_bytes: config.cache_bytes,
         reserve_bytes: config.reserve_bytes,
         segment_bytes: config.segment_bytes,

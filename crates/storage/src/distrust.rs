@@ -56,10 +56,15 @@ pub(crate) fn fence_all(
 }
 
 /// On a node that once lost what nobody can name, also those groups begin fenced of which only the
-/// log tells, or of which nothing but an end is left: they were new after the damage, or seem so.
-pub(crate) fn fence_unsaved(groups: &mut BTreeMap<GroupId, Inner>, saved: &BTreeMap<GroupId, GroupMeta>) {
+/// log tells, or of which nothing but an end is left: they were new after the damage, or seem so. Not
+/// those that are known to be younger than the damage, see [`crate::NodeLog::distrust_below`].
+pub(crate) fn fence_unsaved(
+    groups: &mut BTreeMap<GroupId, Inner>,
+    saved: &BTreeMap<GroupId, GroupMeta>,
+    distrusts_below: GroupId,
+) {
     let unsaved = |group: &GroupId, inner: &Inner| !inner.exists() || !saved.contains_key(group);
-    for (_, inner) in groups.iter_mut().filter(|(group, inner)| unsaved(group, inner)) {
+    for (_, inner) in groups.range_mut(..distrusts_below).filter(|(group, inner)| unsaved(group, inner)) {
         inner.fenced = true;
         inner.dirty |= inner.exists();
     }
@@ -75,6 +80,6 @@ fn checkpoint_fits(inner: &Inner) -> bool {
 fn begin_anew(group: GroupId, inner: &mut Inner) -> Vec<Record> {
     let destroyed = marks::destroy(group, inner.life);
     let voted = inner.vote.clone().map(|vote| marks::vote(group, vote));
-    *inner = Inner { vote: inner.vote.take(), ..Inner::after(inner.life) };
+    *inner = Inner { vote: inner.vote.take(), has_left: false, ..Inner::after(inner.life, None) };
     [destroyed].into_iter().chain(voted).collect()
 }

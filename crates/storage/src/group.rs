@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) vote: Option<Bytes>,
     pub(crate) checkpoint: Option<(u64, Bytes)>,
     pub(crate) fenced: bool,
+    /// Destroyed, and not used since: the vote is from before.
+    pub(crate) has_left: bool,
     /// Queued appends with this stamp or a lower one are refused: they follow a refused one.
     pub(crate) refused_through: u64,
     /// The record store's metadata is behind.
@@ -120,6 +122,7 @@ impl Inner {
             vote: meta.vote.clone(),
             checkpoint: meta.checkpoint.clone(),
             fenced: meta.fenced,
+            has_left: meta.has_left,
             ..Inner::default()
         }
     }
@@ -134,12 +137,19 @@ impl Inner {
             vote: self.vote.clone(),
             terms: self.log.terms_below(moved_end),
             fenced: self.fenced,
+            has_left: self.has_left,
         }
     }
 
-    /// Whether there is anything to remember about the group.
+    /// Whether there is anything of the group here. What it promised before it left does not count.
     pub(crate) fn exists(&self) -> bool {
-        self.vote.is_some() || self.checkpoint.is_some() || self.log.last().is_some()
+        (self.vote.is_some() && !self.has_left) || self.checkpoint.is_some() || self.log.last().is_some()
+    }
+
+    pub(crate) fn save_vote(&mut self, vote: &[u8]) {
+        self.vote = Some(Bytes::copy_from_slice(vote));
+        self.has_left = false;
+        self.dirty = true;
     }
 
     pub(crate) fn append(&mut self, entry: LogEntry, stamp: u64, position: Option<Position>) {
@@ -176,11 +186,11 @@ impl Inner {
         }
     }
 
-    /// What a group is once its life `life` has ended: empty, and fenced. Should it be used here
-    /// again, a member that missed the change may still count this replica among its voters, and this
-    /// replica has forgotten what it acknowledged and promised.
-    pub(crate) fn after(life: u64) -> Inner {
-        Inner { life: life + 1, fenced: true, dirty: true, ..Inner::default() }
+    /// What a group is once its life `life` has ended: empty, fenced, and bound by its last vote.
+    /// Should it be used here again, a member that missed the change may still count this replica
+    /// among its voters, or lead in an older term, and this replica has forgotten what it acknowledged.
+    pub(crate) fn after(life: u64, vote: Option<Bytes>) -> Inner {
+        Inner { life: life + 1, vote, has_left: true, fenced: true, dirty: true, ..Inner::default() }
     }
 
     /// Empties the group; what follows is a new life.
@@ -192,7 +202,7 @@ impl Inner {
             stored_before: self.stored_before + self.stored,
             refused_through: self.refused_through,
             repairs: std::mem::take(&mut self.repairs),
-            ..Inner::after(self.life)
+            ..Inner::after(self.life, self.vote.take())
         };
     }
 

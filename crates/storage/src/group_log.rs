@@ -6,6 +6,7 @@
 //! What happens next: `writer.rs` (durability), `read.rs` (reading), `mover.rs` (the record store).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use thalweg_types::GroupId;
@@ -51,6 +52,12 @@ pub struct GroupLog {
 impl GroupLog {
     pub(crate) fn new(shared: Arc<Shared>, group: Arc<Group>, threads: Arc<Threads>) -> GroupLog {
         GroupLog { shared, group, _threads: threads }
+    }
+
+    /// The mark of the start that lost bytes here last, if this group may be older than that start
+    /// and so may have lost its vote; else 0. See [`crate::Options::damage_mark`].
+    pub fn damage_mark(&self) -> u64 {
+        if self.group.id.0 < self.shared.distrusts_below.load(Relaxed) { self.shared.damage_mark } else { 0 }
     }
 
     /// Whose log it is.
@@ -131,8 +138,7 @@ impl GroupLog {
     pub fn save_vote(&self, vote: Bytes, done: Done) {
         let record = marks::vote(self.group.id, vote.clone());
         tell(self.group.update(|inner| {
-            inner.vote = Some(Bytes::copy_from_slice(&vote));
-            inner.dirty = true;
+            inner.save_vote(&vote);
             self.shared.submit(Work::Mark(record), done)
         }));
     }
@@ -183,9 +189,9 @@ impl GroupLog {
         }));
     }
 
-    /// Forgets the group on this node: entries, vote, checkpoint. Space comes back in the background.
-    /// Used again, the group begins empty and fenced: a member that does not know yet that this
-    /// replica had left may ask for its vote.
+    /// Forgets the group on this node: entries and checkpoint. Space comes back in the background.
+    /// Used again, the group begins empty, fenced, and with its last vote: a member that does not know
+    /// yet that this replica had left may ask for its vote, or lead in an older term.
     pub fn destroy(&self, done: Done) {
         let (shared, group) = (Arc::downgrade(&self.shared), self.group.clone());
         let done: Done = Box::new(move |result| {

@@ -16,6 +16,7 @@ const FENCED: u8 = 1;
 const TRIMMED: u8 = 2;
 const CHECKPOINT: u8 = 4;
 const VOTE: u8 = 8;
+const HAS_LEFT: u8 = 16;
 
 /// The saved state of a group: where replay of the write-ahead log begins for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) struct GroupMeta {
     /// Terms of the entries in the record store.
     pub(crate) terms: TermRuns,
     pub(crate) fenced: bool,
+    /// The group was destroyed here and has not been used since; the vote is from before.
+    pub(crate) has_left: bool,
 }
 
 impl GroupMeta {
@@ -60,6 +63,7 @@ impl GroupMeta {
             | flag(self.trimmed.is_some(), TRIMMED)
             | flag(self.checkpoint.is_some(), CHECKPOINT)
             | flag(self.vote.is_some(), VOTE)
+            | flag(self.has_left, HAS_LEFT)
     }
 
     pub(crate) fn decode(mut bytes: Bytes) -> Result<GroupMeta, &'static str> {
@@ -88,6 +92,7 @@ impl GroupMeta {
             vote: has(VOTE).then_some(vote),
             terms: TermRuns::from_runs(runs),
             fenced: has(FENCED),
+            has_left: has(HAS_LEFT),
         })
     }
 }
@@ -115,10 +120,10 @@ mod tests {
         #[test]
         fn metadata_reads_back_and_nothing_shorter_does(
             life: u64, moved_end: u64, trimmed: Option<Pair>, checkpoint: Option<(u64, Vec<u8>)>,
-            vote: Option<Vec<u8>>, runs: Vec<Pair>, fenced: bool,
+            vote: Option<Vec<u8>>, runs: Vec<Pair>, fenced: bool, has_left: bool,
         ) {
             let meta = GroupMeta {
-                life, moved_end, trimmed, fenced,
+                life, moved_end, trimmed, fenced, has_left,
                 checkpoint: checkpoint.map(|(index, state)| (index, state.into())),
                 vote: vote.map(Into::into),
                 terms: TermRuns::from_runs(runs),

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::MutexGuard;
+use thalweg_types::GroupId;
 
 use crate::group::{Group, Inner};
 use crate::group_meta::GroupMeta;
@@ -144,6 +145,20 @@ fn commit(shared: &Shared, backlog: &mut Backlog, mut changes: Vec<Change>) -> R
     changes.push(Change::Node { meta: node.encode() });
     shared.store.commit(&changes)?;
     backlog.node = node;
+    Ok(())
+}
+
+/// Saves durably that groups from `below` on are no longer distrusted for being absent.
+pub(crate) fn save_trust(shared: &Shared, below: GroupId) -> Result<(), StorageError> {
+    let mut backlog = shared.mover.turn.lock();
+    if let Some(failure) = shared.failure() {
+        return Err(failure);
+    }
+    backlog.node.distrusts_below = below;
+    commit(shared, &mut backlog, Vec::new()).map_err(|failed| shared.fail(format!("record store: {failed}")))?;
+    if let Some(wal) = shared.wal.lock().as_mut() {
+        wal.remember_for_owner(backlog.node.commit);
+    }
     Ok(())
 }
 

@@ -67,6 +67,23 @@ impl NodeLog {
         self.shared.all_groups().iter().filter(|group| exists(group)).map(|group| group.id).collect()
     }
 
+    /// Groups with lower ids that are not here may have been, before acknowledged bytes were lost at
+    /// this start or an earlier one: on first use they begin fenced. 0 where nothing was ever lost;
+    /// the highest id until [`distrust_below`](Self::distrust_below) was called after a loss.
+    pub fn distrusts_below(&self) -> GroupId {
+        GroupId(self.shared.distrusts_below.load(Relaxed))
+    }
+
+    /// Tells that no group with the id `below` or a higher one existed when bytes were lost here, so
+    /// that such a group is what it seems. Holds until bytes are lost again. Blocks until it is durable.
+    pub fn distrust_below(&self, below: GroupId) -> Result<(), StorageError> {
+        if below < self.distrusts_below() {
+            mover::save_trust(&self.shared, below)?;
+            self.shared.distrusts_below.store(below.0, Relaxed);
+        }
+        Ok(())
+    }
+
     /// Whether the log takes writes, now and from now on.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use thalweg_types::GroupId;
 use thalweg_types::planted::{Planted, planted};
 use thalweg_wal::{Disk, Kind, Position, Record, Verdict, Wal};
@@ -16,7 +17,7 @@ use thalweg_wal::{Disk, Kind, Position, Record, Verdict, Wal};
 use crate::group::Inner;
 use crate::group_meta::GroupMeta;
 use crate::log_index::Hot;
-use crate::node_meta::NodeMeta;
+use crate::node_meta::{EVERY_GROUP, NodeMeta};
 use crate::shared::{Parts, Shared};
 use crate::{Driver, OpenError, Options, RecordStore, distrust, marks};
 
@@ -27,9 +28,6 @@ pub struct OpenReport {
     pub damaged: Option<String>,
     /// The last write was cut off by a crash; nothing acknowledged is missing.
     pub torn_tail: bool,
-    /// Groups may be missing altogether, since this start or an earlier one. A group that is new here
-    /// begins fenced then.
-    pub distrusts_absent: bool,
     /// Records replayed from the write-ahead log.
     pub replayed_records: u64,
     /// Groups that have anything on this node.
@@ -75,17 +73,21 @@ pub(crate) fn open(
     if let Some(reason) = damaged.as_ref().filter(|_| !planted(Planted::GroupsNotFenced)) {
         tracing::error!(%reason, "acknowledged records may be missing; all groups are fenced");
         let commit = node.commit.max(recovery.owner_mark) + 1;
-        node = NodeMeta { commit, durable_lsn: wal.durable_lsn(), distrusts_absent: true };
+        node = NodeMeta {
+            commit,
+            durable_lsn: wal.durable_lsn(),
+            distrusts_below: EVERY_GROUP,
+            damage_mark: options.damage_mark,
+        };
         distrust::fence_all(&mut wal, &*store, &node, &mut groups, &replay.gaps)?;
-        // The fence of each group is durable, so the log need not repeat its verdict.
+        // The fence of each group is durable, so the log need not repeat its verdict; but the store that
+        // has it must not get lost.
+        wal.remember_for_owner(commit);
         wal.clear_damage().map_err(|error| OpenError::Wal(error.to_string()))?;
     }
-    if node.distrusts_absent {
-        distrust::fence_unsaved(&mut groups, &replay.metas);
-    }
+    distrust::fence_unsaved(&mut groups, &replay.metas, node.distrusts_below);
     let report = OpenReport {
         damaged,
-        distrusts_absent: node.distrusts_absent,
         torn_tail: matches!(recovery.verdict, Verdict::TornTail { .. }),
         replayed_records: recovery.records,
         groups: groups.values().filter(|inner| inner.exists()).count(),
@@ -133,8 +135,7 @@ impl Replay {
                 }
             }
             Kind::Vote => {
-                inner.vote = Some(bytes::Bytes::copy_from_slice(&record.head));
-                inner.dirty = true;
+                inner.save_vote(&record.head);
             }
             Kind::Truncate if planted(Planted::TruncationNotReplayed) => {}
             Kind::Truncate => {
@@ -144,10 +145,11 @@ impl Replay {
             }
             Kind::Trim => inner.trim(record.index, record.term, marks::checkpoint_of(&record)),
             Kind::Destroy => {
-                *inner = self
-                    .metas
-                    .get(&group)
-                    .map_or_else(|| Inner::after(record.index), |meta| after_life(record.index, meta));
+                let vote = inner.vote.take();
+                *inner = match self.metas.get(&group) {
+                    Some(meta) => after_life(record.index, vote, meta),
+                    None => Inner::after(record.index, vote),
+                };
                 self.gaps.remove(&group);
             }
         }
@@ -184,10 +186,10 @@ fn replay_entry(inner: &mut Inner, record: &Record, position: Position) -> Repla
 }
 
 /// A group whose life `life` ended: as the record store has it if that is of a later life, else empty.
-fn after_life(life: u64, meta: &GroupMeta) -> Inner {
+fn after_life(life: u64, vote: Option<Bytes>, meta: &GroupMeta) -> Inner {
     if meta.life > life {
         Inner::from_meta(meta)
     } else {
-        Inner { drop_group: true, stored_before: meta.moved_end, ..Inner::after(life) }
+        Inner { drop_group: true, stored_before: meta.moved_end, ..Inner::after(life, vote) }
     }
 }

@@ -12,6 +12,9 @@ pub struct Options {
     /// Tells this data directory's bytes from any other's: drawn at random when it is made, kept
     /// by the owner, and the same at every start. Default 0.
     pub identity: u64,
+    /// A number that is higher at every start, for those who must know of which start bytes were lost.
+    /// Kept if this start finds that they were; see [`crate::GroupLog::damage_mark`]. Default 0.
+    pub damage_mark: u64,
     /// Bytes of a write-ahead log segment. Default 64 MiB; more than four times the batch limit.
     pub segment_bytes: u64,
     /// Bytes of recent entries kept in memory, for all groups together. Default 128 MiB.
@@ -39,6 +42,7 @@ impl Options {
         Options {
             dir: dir.into(),
             identity: 0,
+            damage_mark: 0,
             segment_bytes: 64 * MIB,
             cache_bytes: 128 * MIB,
             move_bytes: 64 * MIB,

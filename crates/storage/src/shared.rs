@@ -32,8 +32,10 @@ pub(crate) struct Shared {
     pub(crate) wal: Mutex<Option<Wal>>,
     pub(crate) reader: Reader,
     pub(crate) entry_bytes_max: u64,
-    /// A group that was not on disk may have been.
-    pub(crate) distrusts_absent: bool,
+    /// A group with a lower id that was not on disk may have been.
+    pub(crate) distrusts_below: AtomicU64,
+    /// Of the start that lost bytes last.
+    pub(crate) damage_mark: u64,
     pub(crate) groups: RwLock<BTreeMap<GroupId, Arc<Group>>>,
     pub(crate) queue: Queue,
     /// Between the two halves of a write, see [`crate::NodeLog::begin_write`].
@@ -95,7 +97,8 @@ impl Shared {
             entry_bytes_max: crate::open::wal_options(&parts.options).block_bytes_max().saturating_sub(FRAME_BYTES),
             groups: RwLock::new(parts.groups.into_iter().map(group).collect()),
             cache: Cache::new(parts.options.cache_bytes, gauges.clone()),
-            distrusts_absent: parts.node.distrusts_absent,
+            damage_mark: parts.node.damage_mark,
+            distrusts_below: AtomicU64::new(parts.node.distrusts_below.0),
             wal: Mutex::new(Some(parts.wal)),
             options: parts.options,
             driver: parts.driver,
@@ -119,7 +122,7 @@ impl Shared {
         if let Some(group) = self.groups.read().get(&id) {
             return group.clone();
         }
-        let inner = Inner { fenced: self.distrusts_absent, ..Inner::default() };
+        let inner = Inner { fenced: id.0 < self.distrusts_below.load(Relaxed), ..Inner::default() };
         let fresh = || Arc::new(Group::new(id, inner, self.gauges.clone()));
         self.groups.write().entry(id).or_insert_with(fresh).clone()
     }

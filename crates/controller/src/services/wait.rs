@@ -1,10 +1,36 @@
 //! Waiting until this node's image shows something.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_catalog::{AccountPatch, Catalog, Operation};
 use thalweg_proto::errors::{Reason, WireError};
 use tokio::time::Instant;
 
+use super::forward::execute;
 use crate::Image;
 use crate::node::Node;
+
+/// Between two attempts to have the catalog confirmed.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(100);
+
+/// A catalog that has everything in it that was agreed on before this call. Waits for as long as the
+/// controller has no leader.
+pub(crate) async fn confirmed(node: &Node) -> Arc<Catalog> {
+    let nothing = Operation::UpdateAccount { patch: AccountPatch::default() };
+    loop {
+        let deadline = Instant::now() + node.options.mutation_timeout;
+        let confirmed = match execute(node, &nothing, deadline).await {
+            Ok(answer) => seen(node, deadline, answer.revision).await,
+            Err(error) => Err(error),
+        };
+        match confirmed {
+            Ok(()) => return node.image.borrow().catalog.clone(),
+            Err(error) => tracing::debug!(%error.message, "the catalog is not confirmed yet"),
+        }
+        tokio::time::sleep(CONFIRM_PAUSE).await;
+    }
+}
 
 /// Waits until `look` finds what it wants in the image, or the deadline; then `late` says what was
 /// still missing. What is waited for has been agreed on already, so being late is no refusal.

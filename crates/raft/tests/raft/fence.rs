@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thalweg_types::{GroupId, NodeId};
 
-use crate::support::{Cluster, bodies, leader_of, put};
+use crate::support::{Cluster, DAMAGE_MARK, bodies, leader_of, put};
 
 const ALL: [u64; 3] = [1, 2, 3];
 /// Survivors elect a leader in a fraction of this.
@@ -66,6 +66,36 @@ async fn a_replica_that_forgot_elects_nobody_until_it_has_everything_back() {
     tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
     let all: Vec<String> = values.into_iter().chain(["after".to_owned()]).collect();
     assert_eq!(bodies(&forgetful, last).await, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_forgot_its_vote_gets_everything_back_from_a_leader_that_is_newer_than_any_it_may_have_elected()
+{
+    let mut cluster = Cluster::start(3).await;
+    let groups = cluster.open_all(1, &ALL).await;
+    let leader = leader_of(&groups).await;
+    let own = leader.status().borrow().leader.unwrap().0;
+    let mut last = 0;
+    for i in 0..20 {
+        last = put(&leader, &format!("value-{i}")).await;
+    }
+    let forgetful = ALL.into_iter().find(|id| *id != own).unwrap();
+    groups[forgetful as usize - 1].applied().wait_for(|applied| *applied >= last).await.unwrap();
+    let others: Vec<_> =
+        ALL.into_iter().filter(|id| *id != forgetful).map(|id| groups[id as usize - 1].clone()).collect();
+    drop((groups, leader));
+    let parts = cluster.stop_without_close(forgetful).await;
+    damage(parts.0.path());
+    cluster.restart(forgetful, parts).await;
+    let replica = cluster.open(forgetful, 1, &ALL).await;
+
+    let lowered = async { replica.status().wait_for(|status| !status.fenced).await.map(drop) };
+    tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
+    let leader = leader_of(&others).await;
+    assert!(leader.status().borrow().term > DAMAGE_MARK, "the leader was elected after the loss");
+    let last = put(&leader, "after").await;
+    let all: Vec<String> = (0..20).map(|i| format!("value-{i}")).chain(["after".to_owned()]).collect();
+    assert_eq!(bodies(&replica, last).await, all);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,6 +71,9 @@ impl StateMachine for Recorder {
     }
 }
 
+/// Above any term that a test reaches without damage.
+pub(crate) const DAMAGE_MARK: u64 = 1_000_000;
+
 pub(crate) struct Node {
     pub(crate) groups: Groups,
     pub(crate) log: NodeLog,
@@ -88,7 +91,10 @@ impl Drop for Node {
 
 impl Node {
     fn open_log(dir: &tempfile::TempDir, store: &Arc<MemoryStore>) -> NodeLog {
-        let options = thalweg_storage::Options::new(dir.path().join("wal"));
+        let options = thalweg_storage::Options {
+            damage_mark: DAMAGE_MARK,
+            ..thalweg_storage::Options::new(dir.path().join("wal"))
+        };
         NodeLog::open(options, Arc::new(RealDisk), store.clone(), Driver::Threads).unwrap().0
     }
 

@@ -25,14 +25,16 @@ fn a_destroyed_group_is_gone_and_its_space_returns() {
     let before = node.store.bytes_on_disk();
     let (callback, answer) = done();
     node.log.group(A).destroy(callback);
-    assert_eq!(node.log.group(A).state(), GroupState { fenced: true, ..GroupState::default() });
+    let vote = Some(Bytes::from_static(b"vote"));
+    let left = GroupState { fenced: true, vote, ..GroupState::default() };
+    assert_eq!(node.log.group(A).state(), left, "only what it promised is remembered");
     assert_eq!(node.log.groups(), [B]);
     node.write();
     assert_eq!(answer.recv().unwrap(), Ok(()));
     assert!(node.log.run_mover_once(), "a destruction is urgent");
     assert_eq!(node.store.bytes_on_disk(), before / 2);
     let node = node.crash();
-    assert_eq!(node.log.groups(), [B]);
+    assert_eq!((node.log.groups(), node.log.group(A).state()), (vec![B], left));
     assert_eq!(read_all(&node.log.group(B), 0, 1000), entries(0..20, 1000));
 }
 
@@ -47,7 +49,7 @@ fn a_destruction_that_was_not_durable_did_not_happen() {
 }
 
 #[test]
-fn a_group_that_returns_begins_empty_and_is_not_mixed_with_its_earlier_life() {
+fn a_group_that_returns_begins_with_its_vote_alone_and_is_not_mixed_with_its_earlier_life() {
     for (moved, mover_before_crash) in [(false, false), (true, false), (true, true), (false, true)] {
         let node = node_with_groups();
         node.log.group(A).destroy(unasked());
@@ -63,7 +65,8 @@ fn a_group_that_returns_begins_empty_and_is_not_mixed_with_its_earlier_life() {
         }
         let node = node.crash();
         let group = node.log.group(A);
-        assert_eq!((group.state().vote, group.state().last), (None, Some((4, 9))), "moved: {moved}");
+        let promised = Some(Bytes::from_static(b"vote"));
+        assert_eq!((group.state().vote, group.state().last), (promised, Some((4, 9))), "moved: {moved}");
         assert_eq!(read_all(&group, 0, 1), again);
         group.destroy(unasked());
         node.write();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg_storage::MemoryStore;
+use thalweg_storage::{MemoryStore, Options};
 use thalweg_types::GroupId;
 use thalweg_wal::SimDisk;
 
@@ -18,7 +18,8 @@ fn damaged_node() -> Node {
     node.write();
     // Blocks start on pages: this lies in the second append.
     node.flip_in_newest_segment(2 * 4096 + 100);
-    node.restart()
+    let options = Options { damage_mark: 7, ..node.options.clone() };
+    Node { options, ..node }.restart()
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn a_record_store_that_was_put_back_or_lost_fences_the_node() {
         let (node, _) = moved_node();
         let node = Node { store, ..node }.restart();
         assert!(node.report.damaged.is_some(), "the log relies on what the store has not");
-        assert!(node.report.distrusts_absent && node.log.group(A).state().fenced);
+        assert!(node.log.distrusts_below() > A && node.log.group(A).state().fenced);
         let node = node.crash();
         assert_eq!(node.report.damaged, None, "reported once");
         assert!(node.log.group(A).state().fenced && node.log.group(B).state().fenced, "for good");
@@ -112,11 +113,33 @@ fn a_write_ahead_log_that_was_put_back_or_lost_fences_the_node() {
 #[test]
 fn a_group_that_damage_took_altogether_begins_fenced_after_any_number_of_starts() {
     let node = damaged_node();
-    assert!(node.report.distrusts_absent);
+    assert_eq!(node.log.distrusts_below(), GroupId(u64::MAX));
     let node = node.crash().restart();
-    assert_eq!((node.report.damaged.clone(), node.report.distrusts_absent), (None, true));
+    assert_eq!((node.report.damaged.clone(), node.log.distrusts_below()), (None, GroupId(u64::MAX)));
     assert!(node.log.group(GroupId(99)).state().fenced, "it may have been here and voted");
     assert!(!Node::start().log.group(GroupId(99)).state().fenced, "on a node without damage it was not");
+}
+
+#[test]
+fn a_group_younger_than_the_damage_is_trusted_after_any_number_of_starts_until_the_next_damage() {
+    let node = damaged_node();
+    node.log.distrust_below(GroupId(100)).unwrap();
+    let (older, younger) = (GroupId(99), GroupId(100));
+    let mut node = node.crash();
+    for _ in 0..3 {
+        assert_eq!((node.report.damaged.clone(), node.log.distrusts_below()), (None, younger));
+        assert!(node.log.group(older).state().fenced, "it may have been here and voted");
+        assert!(!node.log.group(younger).state().fenced, "it was nowhere then");
+        let next = node.log.group(younger).state().last.map_or(0, |(index, _)| index + 1);
+        node.put(younger, entries(next..next + 1, 100));
+        node = node.crash();
+    }
+    assert_eq!((node.log.group(older).damage_mark(), node.log.group(younger).damage_mark()), (7, 0));
+    let options = Options { damage_mark: 9, ..node.options.clone() };
+    let node = Node { store: MemoryStore::new(), options, ..node }.restart();
+    assert!(node.report.damaged.is_some());
+    assert_eq!((node.log.group(older).damage_mark(), node.log.group(younger).damage_mark()), (9, 9));
+    assert!(node.log.group(younger).state().fenced && node.log.group(GroupId(101)).state().fenced);
 }
 
 /// A node whose group A is trimmed and checkpointed, with its store as it was before that.

@@ -289,7 +289,8 @@ impl World {
             return;
         }
         self.log(group).destroy(unasked());
-        self.groups[group as usize].change(|state| *state = Group { fenced: true, ..Group::default() });
+        self.groups[group as usize]
+            .change(|state| *state = Group { fenced: true, vote: state.vote.take(), ..Group::default() });
         self.groups[group as usize].applied_end = 0;
         self.write();
     }
