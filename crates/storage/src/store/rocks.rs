@@ -7,6 +7,7 @@
 //!
 //! Options: `rocks/options.rs`. Why blobs and not ingested files: ARCHITECTURE.md.
 
+mod manifest;
 mod options;
 
 use std::path::Path;
@@ -41,6 +42,7 @@ impl RocksStore {
             ColumnFamilyDescriptor::new(LOG, options::log()),
             ColumnFamilyDescriptor::new(META, options::meta()),
         ];
+        manifest::check(dir)?;
         let db = DB::open_cf_descriptors(&options::database(dir), dir, column_families).map_err(failed)?;
         let store = RocksStore { db };
         store.drop_orphans()?;

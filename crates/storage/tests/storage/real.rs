@@ -247,3 +247,27 @@ fn a_peers_copies_of_entries_in_a_damaged_table_are_read_instead_of_them() {
     let (log, _) = open(dir.path());
     assert_eq!(read_all(&log.group(A), 0, 10_000), whole, "also by the next start");
 }
+
+#[test]
+fn a_list_of_files_that_would_be_read_for_ever_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    closed_with_small_entries(dir.path());
+    let records = dir.path().join("records");
+    let current = std::fs::read_to_string(records.join("CURRENT")).unwrap();
+    let list = records.join(current.trim_end());
+    let intact = std::fs::read(&list).unwrap();
+    let mut headers = vec![0];
+    while headers[headers.len() - 1] + 7 < intact.len() {
+        let at = headers[headers.len() - 1];
+        headers.push(at + 7 + usize::from(u16::from_le_bytes([intact[at + 4], intact[at + 5]])));
+    }
+    assert!(headers.len() > 5 && headers.last() == Some(&intact.len()), "{headers:?}");
+    for at in &headers[1..headers.len() - 1] {
+        let mut bytes = intact.clone();
+        bytes[at + 6] ^= 4;
+        std::fs::write(&list, bytes).unwrap();
+        assert!(RocksStore::open(&records).is_err());
+    }
+    std::fs::write(&list, intact).unwrap();
+    RocksStore::open(&records).unwrap();
+}
