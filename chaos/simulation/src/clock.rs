@@ -10,17 +10,62 @@ const EPOCH_MS: u64 = 1_767_225_600_000;
 
 /// The simulation's time, told by the director before every step.
 #[derive(Clone, Debug, Default)]
-pub struct SimTime(Arc<Mutex<u64>>);
+pub struct SimTime(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    now_ms: u64,
+    /// How much more time has passed while nothing ran.
+    slept_ms: u64,
+    /// By how much all clocks are ahead.
+    leapt_ms: u64,
+    /// Whether time ever passed, or clocks ever leapt.
+    moved: bool,
+    /// When time passed while nothing ran for the first time.
+    slept_first_at: Option<u64>,
+}
 
 impl SimTime {
     /// Milliseconds since the beginning.
     pub fn now_ms(&self) -> u64 {
-        *self.0.lock()
+        self.0.lock().now_ms
     }
 
     /// Moves it on.
     pub fn set_ms(&self, now: u64) {
-        *self.0.lock() = now;
+        self.0.lock().now_ms = now;
+    }
+
+    /// So much time passes while nothing runs: only calendars notice.
+    pub fn sleep_ms(&self, ms: u64) {
+        let mut told = self.0.lock();
+        told.slept_ms += ms;
+        told.moved = true;
+        let now = told.now_ms;
+        told.slept_first_at.get_or_insert(now);
+    }
+
+    /// When time passed for the first time while nothing ran, in milliseconds since the beginning.
+    pub fn slept_first_at(&self) -> Option<u64> {
+        self.0.lock().slept_first_at
+    }
+
+    /// All clocks are ahead by so much, from now on.
+    pub fn leap_ms(&self, by: u64) {
+        let mut told = self.0.lock();
+        told.leapt_ms = by;
+        told.moved |= by > 0;
+    }
+
+    /// Whether calendars ever showed more time than the simulation has taken.
+    pub fn was_moved(&self) -> bool {
+        self.0.lock().moved
+    }
+
+    /// What a clock that is right shows.
+    pub fn calendar(&self) -> UnixMillis {
+        let told = self.0.lock();
+        UnixMillis(EPOCH_MS + told.now_ms + told.slept_ms)
     }
 }
 
@@ -74,6 +119,7 @@ impl SimClock {
 impl Clock for SimClock {
     fn now(&self) -> UnixMillis {
         let now = self.time.now_ms();
-        UnixMillis((EPOCH_MS + now).saturating_add_signed(self.error.lock().at(now)))
+        let shown = self.time.calendar().0 + self.time.0.lock().leapt_ms;
+        UnixMillis(shown.saturating_add_signed(self.error.lock().at(now)))
     }
 }

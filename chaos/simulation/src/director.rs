@@ -154,7 +154,7 @@ impl Director {
             self.sweep_up();
             self.begin_and_end();
             if now >= look_at {
-                self.invariants.check(&self.world);
+                self.invariants.check(&self.world, !self.running.is_empty());
                 look_at = now + LOOK_MS;
                 if let Some(finished) = self.advance() {
                     return finished;
@@ -253,6 +253,7 @@ impl Director {
         let over: Vec<Event> = self.running.drain(..).map(|(_, event)| event).collect();
         over.into_iter().for_each(|event| self.end(event));
         let now = self.now();
+        self.world.time.leap_ms(0);
         self.peace_from = Some(now);
         for machine in self.world.machines.clone() {
             machine.stalled.store(false, Relaxed);

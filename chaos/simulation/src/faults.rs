@@ -55,11 +55,19 @@ pub enum Kind {
     AddNode,
     ReplaceNode,
     OtherStream,
+    TimePasses,
+    ClockJumpAll,
+    ReturnEmpty,
+    SplitTwice,
+    DamagedStart,
 }
+
+/// Kinds that the first seeds knew; later ones are drawn from a random stream of their own.
+const FIRST_KINDS: usize = 39;
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 39] = [
+    pub const ALL: [Kind; 44] = [
         Kind::Kill,
         Kind::KillAll,
         Kind::PowerCut,
@@ -99,7 +107,17 @@ impl Kind {
         Kind::AddNode,
         Kind::ReplaceNode,
         Kind::OtherStream,
+        Kind::TimePasses,
+        Kind::ClockJumpAll,
+        Kind::ReturnEmpty,
+        Kind::SplitTwice,
+        Kind::DamagedStart,
     ];
+
+    /// Those that seeds have drawn from ever since there are seeds.
+    pub(crate) fn first() -> impl Iterator<Item = Kind> {
+        Kind::ALL[..FIRST_KINDS].iter().copied()
+    }
 
     /// How often it comes, compared with others.
     fn weight(self) -> u32 {

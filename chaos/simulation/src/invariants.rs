@@ -2,13 +2,18 @@
 //!
 //! Holds: looking changes nothing on any node.
 
+pub mod admitted;
 pub mod committed;
 pub mod durable;
 pub mod fence;
+pub mod kept;
 pub mod leaders;
 pub mod lineage;
+pub mod members;
+pub mod nodes;
 pub mod positions;
 pub mod tiling;
+pub mod trims;
 pub mod votes;
 
 use std::sync::Arc;
@@ -26,6 +31,10 @@ pub struct Invariants {
     committed: committed::Committed,
     votes: votes::Votes,
     tiling: tiling::Tiling,
+    fences: fence::Fences,
+    members: members::Members,
+    nodes: nodes::Nodes,
+    trims: trims::Trims,
 }
 
 /// A node that runs, as invariants look at it.
@@ -38,15 +47,18 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Invariants {
-    /// Looks at every node.
-    pub fn check(&mut self, world: &World) {
+    /// Looks at every node; `faults` tells whether any is in force.
+    pub fn check(&mut self, world: &World, faults: bool) {
         let seen: Vec<Seen<'_>> = world.machines.iter().filter_map(see).collect();
+        self.trims.check(world);
         self.leaders.check(world, &seen);
         self.committed.check(world, &seen);
         self.votes.check(world);
         self.tiling.check(world, &seen);
         positions::check(world, &seen);
-        fence::check(world, &seen);
+        self.fences.check(world, &seen);
+        self.members.check(world, &seen);
+        self.nodes.check(world, &seen, faults);
     }
 }
 

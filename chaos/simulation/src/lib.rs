@@ -17,11 +17,12 @@
 //!   record store (in memory, with the promises of RocksDB), the sockets and the disk.
 //!
 //! Read in this order: [`plan`] (what a seed stands for), [`machine`] and [`node`] (what runs),
-//! [`director`] (the loop), [`faults`], [`workload`], [`invariants`], [`outcome`]; then [`sweep`] and
+//! [`director`] (the loop), [`faults`], [`extras`], [`workload`], [`invariants`], [`outcome`]; then [`sweep`] and
 //! [`shrink`] for many seeds.
 
 pub mod clock;
 pub mod director;
+pub mod extras;
 pub mod faults;
 pub mod invariants;
 pub mod links;

@@ -1,7 +1,8 @@
 //! A machine of the simulated cluster: what outlives the processes on it, and what one may know of
 //! the process that runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,12 +13,13 @@ use rand::{Rng, SeedableRng};
 use thalweg_controller::Image;
 use thalweg_raft::Groups;
 use thalweg_shard::ShardHost;
-use thalweg_storage::{MemoryStore, NodeLog};
+use thalweg_storage::{GroupLog, MemoryStore, NodeLog};
 use thalweg_types::{GroupId, NodeId};
-use thalweg_wal::SimDisk;
+use thalweg_wal::{Disk, SimDisk};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::SimClock;
+use crate::node::DATA_DIR;
 
 /// What a group had on this machine's disk after the last sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,22 @@ pub struct Durable {
     pub last: Option<(u64, u64)>,
     /// The vote: term, node, whether it leads.
     pub vote: Option<(u64, u64, bool)>,
+}
+
+impl Durable {
+    /// Whether a replica's log has all of it, or what came later.
+    pub fn is_in(&self, log: &GroupLog) -> bool {
+        let state = log.state();
+        let has = |(index, term): (u64, u64)| {
+            let end = state.last.map_or(0, |(last, _)| last + 1);
+            let trimmed = state.trimmed.is_some_and(|(trimmed, _)| trimmed >= index);
+            // An entry whose term cannot be read is damaged in the record store: that is found elsewhere.
+            trimmed || (index < end && log.read_term(index).is_none_or(|found| found == term))
+        };
+        let vote = state.vote.as_deref().and_then(decode_vote);
+        let votes_on = self.vote.is_none_or(|(term, ..)| vote.is_some_and(|(now, ..)| now >= term));
+        self.last.is_none_or(has) && votes_on
+    }
 }
 
 /// Acknowledgements reach the client within this.
@@ -40,7 +58,7 @@ pub struct Machine {
     /// Its disk.
     pub disk: SimDisk,
     /// The record store on it.
-    pub store: MemoryStore,
+    store: Mutex<MemoryStore>,
     /// Its wall clock.
     pub clock: SimClock,
     random: Mutex<StdRng>,
@@ -60,6 +78,12 @@ pub struct Machine {
     pub durable: Mutex<BTreeMap<GroupId, Durable>>,
     /// What was durable before the disk was damaged last, and when that was.
     pub lost: Mutex<(u64, BTreeMap<GroupId, Durable>)>,
+    /// What was durable when the log's fence file was written last.
+    pub remembered: Mutex<BTreeMap<GroupId, Durable>>,
+    /// What damage may have taken of that, until the replica is seen to have it again.
+    pub owed: Mutex<BTreeMap<GroupId, Durable>>,
+    /// Groups of which the write under way takes something back: a truncation, a snapshot, an end.
+    pub taken_back: Mutex<BTreeSet<GroupId>>,
 }
 
 /// A node that runs, for those who look at it. Looking changes nothing.
@@ -83,7 +107,7 @@ impl Machine {
             id,
             name: format!("node-{}", id.0),
             disk: SimDisk::new(random.random()),
-            store: MemoryStore::new(),
+            store: Mutex::new(MemoryStore::new()),
             clock,
             random: Mutex::new(random),
             sync_micros: (AtomicU64::new(500), AtomicU64::new(1_000)),
@@ -94,7 +118,28 @@ impl Machine {
             boots: AtomicU64::new(0),
             durable: Mutex::default(),
             lost: Mutex::default(),
+            remembered: Mutex::default(),
+            owed: Mutex::default(),
+            taken_back: Mutex::default(),
         }
+    }
+
+    /// The record store on it.
+    pub fn store(&self) -> MemoryStore {
+        self.store.lock().clone()
+    }
+
+    /// Another disk, an empty one, takes the place of the one that was here.
+    pub fn wipe(&self, now: u64) {
+        for dir in [Path::new(DATA_DIR).join("wal"), Path::new(DATA_DIR).to_owned()] {
+            for file in self.disk.list(&dir).unwrap_or_default() {
+                self.disk.lose(&dir.join(file));
+            }
+        }
+        *self.store.lock() = MemoryStore::new();
+        self.lose(now);
+        self.owed.lock().clear();
+        self.taken_back.lock().clear();
     }
 
     /// Bytes for a node that starts.
@@ -132,6 +177,13 @@ impl Machine {
     /// What was durable may be so no more. Clients may yet hear of what it had acknowledged by `now`.
     pub fn lose(&self, now: u64) {
         *self.lost.lock() = (now, std::mem::take(&mut *self.durable.lock()));
+        let mut owed = self.owed.lock();
+        for (group, durable) in std::mem::take(&mut *self.remembered.lock()) {
+            let known = owed.entry(group).or_default();
+            let term_first = |last: &Option<(u64, u64)>| last.map(|(index, term)| (term, index));
+            known.last = std::cmp::max_by_key(known.last, durable.last, term_first);
+            known.vote = known.vote.max(durable.vote);
+        }
     }
 
     /// Whether entry `index` of a group is, or was until just before `now`, on this disk.
@@ -143,9 +195,25 @@ impl Machine {
         reaches(&self.durable.lock()) || (now < lost.0 + NEWS_MS_MAX && reaches(&lost.1))
     }
 
+    /// A write of `what` begins.
+    pub fn writes(&self, log: &NodeLog, what: &BTreeMap<GroupId, Durable>) {
+        let durable = self.durable.lock();
+        let taken_back = durable.iter().filter(|(group, before)| {
+            let goes_on = what.contains_key(group) && log.known_group(**group).is_some_and(|log| before.is_in(&log));
+            !goes_on
+        });
+        *self.taken_back.lock() = taken_back.map(|(group, _)| *group).collect();
+    }
+
     /// A sync covered `what`.
     pub fn synced(&self, what: BTreeMap<GroupId, Durable>) {
         *self.durable.lock() = what;
+        self.taken_back.lock().clear();
+    }
+
+    /// The log's fence file was written.
+    pub fn remembers(&self) {
+        *self.remembered.lock() = self.durable.lock().clone();
     }
 }
 

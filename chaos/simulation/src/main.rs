@@ -37,6 +37,9 @@ struct One {
     /// Only these kinds of faults, separated by commas; `none` for none.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Without the kinds and clients that only later seeds have.
+    #[arg(long)]
+    plain: bool,
     /// Events to leave out, by number.
     #[arg(long, value_delimiter = ',')]
     without: Vec<u32>,
@@ -70,6 +73,7 @@ impl One {
             seed: self.seed,
             seconds: self.seconds,
             only,
+            plain: self.plain,
             without: self.without.iter().copied().collect(),
             keep: keep.map(|keep| keep.into_iter().collect()),
             trace: self.trace.clone(),

@@ -11,6 +11,7 @@ use thalweg_server::{Data, serve};
 use thalweg_storage::{Driver, RecordStore};
 use thalweg_types::Incarnation;
 
+use crate::invariants;
 use crate::machine::{Machine, View};
 use crate::network::{Dialler, PEER_PORT, PUBLIC_PORT, listen};
 use crate::plan::Tuning;
@@ -48,11 +49,11 @@ async fn live(world: &World, machine: &Machine, core: Core) -> String {
 async fn start(world: &Arc<World>, machine: &Arc<Machine>) -> Result<Core, String> {
     let entropy = machine.entropy();
     let incarnation = Incarnation(u64::from_le_bytes(entropy[..8].try_into().expect("eight bytes")));
-    let store: Arc<dyn RecordStore> = Arc::new(machine.store.clone());
+    let store: Arc<dyn RecordStore> = Arc::new(machine.store());
     let data = Data::open(
         (machine.id, incarnation),
         Path::new(DATA_DIR),
-        storage_options(&world.plan.tuning),
+        thalweg_storage::Options { damage_mark: machine.clock.now().0, ..storage_options(&world.plan.tuning) },
         Arc::new(machine.disk.clone()),
         || Ok(store),
         Driver::Manual,
@@ -63,6 +64,7 @@ async fn start(world: &Arc<World>, machine: &Arc<Machine>) -> Result<Core, Strin
         world.trace(format_args!("{} found its log damaged", machine.name));
     }
     let log = data.log.clone();
+    invariants::kept::started(world, machine, &log);
     // What a start finds it makes durable before anything else.
     machine.synced(machine.queued(&log));
     let parts = CoreParts {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::extras::{self, Extras};
 use crate::faults::{Event, Kind, draw};
 
 /// What somebody wants simulated.
@@ -22,6 +23,8 @@ pub struct Request {
     pub seconds: Option<u64>,
     /// Only faults of these kinds, all of them switched on; as the seed has it when empty.
     pub only: Vec<Kind>,
+    /// Without what was thought of later, see [`extras`].
+    pub plain: bool,
     /// Events to leave out.
     pub without: BTreeSet<u32>,
     /// Events to keep, all others left out.
@@ -59,6 +62,8 @@ pub struct Plan {
     pub kinds: Vec<Kind>,
     /// What goes wrong, in the order of time.
     pub events: Vec<Event>,
+    /// What later seeds have besides.
+    pub extras: Extras,
 }
 
 /// Settings of the nodes that a seed varies.
@@ -121,12 +126,16 @@ impl Plan {
             skew_ms: Vec::new(),
             kinds: Vec::new(),
             events: Vec::new(),
+            extras: Extras::default(),
         };
         let skewed = random.random_bool(0.3);
         plan.skew_ms =
             (0..nodes + plan.spares).map(|_| if skewed { random.random_range(-3_000..3_000) } else { 0 }).collect();
         plan.kinds = if request.only.is_empty() { swarm(&mut random) } else { request.only.clone() };
         plan.events = draw(&mut random, &plan);
+        if !request.plain {
+            extras::add(&mut plan, &request.only);
+        }
         plan.events.retain(|event| !request.without.contains(&event.id));
         if let Some(keep) = &request.keep {
             plan.events.retain(|event| keep.contains(&event.id));
@@ -137,7 +146,7 @@ impl Plan {
 
 fn swarm(random: &mut StdRng) -> Vec<Kind> {
     let share = random.random_range(0.1..0.6);
-    Kind::ALL.iter().copied().filter(|_| random.random_bool(share)).collect()
+    Kind::first().filter(|_| random.random_bool(share)).collect()
 }
 
 fn tuning(random: &mut StdRng) -> Tuning {

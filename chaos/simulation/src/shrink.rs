@@ -37,7 +37,8 @@ pub fn run(request: &Request) -> Result<bool, String> {
     for event in Plan::of(request).events.iter().filter(|event| events.contains(&event.id)) {
         println!("    {event:?}");
     }
-    println!("make simulate-seed ARGS=\"--seed {}{seconds}{keep}\"", request.seed);
+    let plain = if request.plain { " --plain" } else { "" };
+    println!("make simulate-seed ARGS=\"--seed {}{plain}{seconds}{keep}\"", request.seed);
     Ok(false)
 }
 
@@ -87,6 +88,9 @@ fn simulate(request: &Request, keep: Option<&[u32]>, seconds: Option<u64>) -> Op
     let mut arguments = vec!["--seed".to_owned(), request.seed.to_string()];
     if let Some(seconds) = seconds.or(request.seconds) {
         arguments.extend(["--seconds".to_owned(), seconds.to_string()]);
+    }
+    if request.plain {
+        arguments.push("--plain".to_owned());
     }
     if !request.only.is_empty() {
         let names: Vec<String> = request.only.iter().map(|kind| kind.name()).collect();

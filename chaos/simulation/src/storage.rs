@@ -40,6 +40,7 @@ pub async fn drive(machine: Arc<Machine>, log: NodeLog) {
         let now = Instant::now();
         if fences_due > 0 && now >= fence_at {
             log.tick_writer();
+            machine.remembers();
             fences_due -= 1;
             fence_at = now + FENCE_INTERVAL;
         }
@@ -63,6 +64,7 @@ pub async fn drive(machine: Arc<Machine>, log: NodeLog) {
 /// One batch: written, then synced as fast as this machine's disk is just now.
 async fn write(machine: &Machine, log: &NodeLog) {
     let queued = machine.queued(log);
+    machine.writes(log, &queued);
     log.begin_write();
     let takes = machine.sync_takes();
     if !takes.is_zero() {

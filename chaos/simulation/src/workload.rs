@@ -7,6 +7,7 @@
 
 pub mod finale;
 pub mod operations;
+pub mod probes;
 pub mod producers;
 pub mod readers;
 pub mod recorder;
@@ -59,6 +60,12 @@ pub async fn run(world: Arc<World>) -> turmoil::Result {
     }
     for number in 0..world.plan.load.catch_ups {
         tokio::spawn(readers::catch_up(world.clone(), number));
+    }
+    if world.plan.extras.probes_latest {
+        tokio::spawn(probes::probe_latest(world.clone()));
+    }
+    if world.plan.extras.misdirects {
+        tokio::spawn(probes::misdirect(world.clone()));
     }
     tokio::spawn(readers::observe(world.clone()));
     tokio::spawn(operations::operate(world.clone(), ops.clone()));

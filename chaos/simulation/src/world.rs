@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use thalweg_controller::Image;
-use thalweg_types::{GroupId, NodeId, ShardId, StreamName};
+use thalweg_types::{GroupId, NodeId, ShardId, StreamName, UnixMillis};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::{SimClock, SimTime};
@@ -64,6 +64,10 @@ pub struct World {
     pub operations: mpsc::UnboundedSender<Operation>,
     /// Where they find it.
     pub to_do: Mutex<Option<mpsc::UnboundedReceiver<Operation>>>,
+    /// All shards of the stream under load that ever were, with their creation.
+    pub shards: Mutex<BTreeMap<GroupId, (ShardId, UnixMillis)>>,
+    /// Up to where any replica of a group was seen to have applied.
+    pub applied: Mutex<BTreeMap<GroupId, u64>>,
     violations: Mutex<Vec<Violation>>,
     coverage: Mutex<BTreeMap<String, u64>>,
 }
@@ -86,6 +90,8 @@ impl World {
             phase: watch::Sender::new(Phase::Forming),
             operations,
             to_do: Mutex::new(Some(to_do)),
+            shards: Mutex::default(),
+            applied: Mutex::default(),
             violations: Mutex::default(),
             coverage: Mutex::default(),
             time,
@@ -140,6 +146,14 @@ impl World {
     pub fn newest_image(&self) -> Option<Arc<Image>> {
         let images = self.machines.iter().filter_map(|machine| Some(machine.view()?.image.borrow().clone()));
         images.max_by_key(|image| image.catalog.revision())
+    }
+
+    /// Whether any replica has applied entry `index` of a group.
+    pub fn was_applied(&self, group: GroupId, index: u64) -> bool {
+        let running = self.machines.iter().filter_map(|machine| machine.view()?.groups.get(group));
+        let now = running.map(|replica| *replica.applied().borrow()).max();
+        let before = self.applied.lock().get(&group).copied();
+        now.max(before).is_some_and(|applied| applied >= index)
     }
 
     /// On how many machines entry `index` of a group is durable.

@@ -55,7 +55,7 @@ impl Director {
         }
         let index = first + (event.dice >> 16) % (state.moved_end - first);
         self.world.trace(format_args!("{}: entry {index} of group {group} is corrupt", machine.name));
-        machine.store.corrupt(*group, index)
+        machine.store().corrupt(*group, index)
     }
 }
 

@@ -7,8 +7,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Director, Power, RESTART_MS, damage};
 use crate::faults::{Event, Kind};
 use crate::machine::Machine;
-use crate::workload::APP;
 use crate::workload::operations::Operation;
+use crate::workload::{APP, stream};
+
+/// More than any retention of a simulation.
+const LEAP_MS: u64 = 60 * 24 * 3_600_000;
 
 impl Director {
     pub(super) fn begin(&mut self, event: Event) -> bool {
@@ -71,6 +74,15 @@ impl Director {
             | Kind::Drain
             | Kind::Transfer
             | Kind::OtherStream => self.operate(&event, node, false),
+            Kind::TimePasses => self.let_time_pass(until),
+            // Whoever starts meanwhile would have to believe it.
+            Kind::ClockJumpAll if self.nodes_down() == 0 => self.world.time.leap_ms(LEAP_MS),
+            Kind::ReturnEmpty => return self.return_empty(&event),
+            Kind::DamagedStart => return self.damage_start(&event),
+            Kind::SplitTwice => {
+                self.operate(&Event { kind: Kind::Split, ..event }, node, false);
+                self.operate(&Event { kind: Kind::Split, ..event }, node, false);
+            }
             Kind::AddNode => return self.add_node(),
             Kind::ReplaceNode => return self.replace_node(&event),
             _ => return false,
@@ -82,10 +94,8 @@ impl Director {
         let machine = self.world.machine(event.node).clone();
         match event.kind {
             Kind::CrashLoop => self.crash_again(event),
-            Kind::TornWrite if !matches!(self.power[&event.node], Power::Gone | Power::Spare) => {
-                let now = self.now();
-                self.cut_power(event.id, event.node, Some(now + RESTART_MS));
-            }
+            Kind::TornWrite => self.end_of_power(&event, event.node),
+            Kind::DamagedStart => self.end_of_power(&event, self.world.plan.victim),
             Kind::SlowDisk => {
                 machine.sync_micros.0.store(500, Relaxed);
                 machine.sync_micros.1.store(1_000, Relaxed);
@@ -94,6 +104,8 @@ impl Director {
             Kind::DiskFull => machine.disk.set_capacity(None),
             Kind::ClockJumpFar | Kind::ClockDrift => machine.clock.set_right(),
             Kind::Drain => self.operate(&event, event.node, true),
+            Kind::ClockJumpAll => self.world.time.leap_ms(0),
+            Kind::ReturnEmpty => self.give_up(self.world.plan.victim),
             _ => {}
         }
         let cut = self.links.end(event.id);
@@ -103,6 +115,23 @@ impl Director {
             let pairs: BTreeSet<(&str, &str)> = cut.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
             self.world.connections.reset(|a, b| pairs.contains(&(a, b)) || pairs.contains(&(b, a)));
         }
+    }
+
+    /// A disk that stopped in the middle of something is that of a machine without power.
+    fn end_of_power(&mut self, event: &Event, node: u64) {
+        if !matches!(self.power[&node], Power::Gone | Power::Spare) {
+            let now = self.now();
+            self.cut_power(event.id, node, Some(now + RESTART_MS));
+        }
+    }
+
+    /// The victim's log is damaged, and the power fails in the middle of the start that finds out.
+    fn damage_start(&mut self, event: &Event) -> bool {
+        let damaged = self.damage_log(&Event { kind: Kind::FlipLog, for_ms: event.for_ms / 2, ..*event });
+        if damaged {
+            self.world.machine(self.world.plan.victim).disk.power_off_after(event.dice % 16);
+        }
+        damaged
     }
 
     /// A node that was killed comes back, and one that came back is killed, some times in turn.
@@ -148,6 +177,27 @@ impl Director {
             _ if event.dice.is_multiple_of(2) => self.pairs_of(node).collect(),
             _ => both(name(node), name(other)).to_vec(),
         }
+    }
+
+    /// All nodes are shut down, and started again when what they hold is past its retention.
+    fn let_time_pass(&mut self, until: Option<u64>) {
+        let image = self.world.newest_image();
+        let hours = image.as_ref().and_then(|image| image.catalog.stream(&stream())).map_or(24, |s| s.retention_hours);
+        self.nodes_up().into_iter().for_each(|node| self.kill(node, until));
+        self.world.time.sleep_ms((u64::from(hours) + 1) * 3_600_000);
+        self.world.trace(format_args!("{hours} hours and one pass"));
+    }
+
+    /// The victim comes back with an empty disk, under its old name. The cluster has no place for it:
+    /// another machine joins, and the node is removed.
+    fn return_empty(&mut self, event: &Event) -> bool {
+        let victim = self.world.plan.victim;
+        if !self.replace_node(event) {
+            return false;
+        }
+        self.world.machine(victim).wipe(self.now());
+        self.start(victim);
+        true
     }
 
     pub(super) fn operate(&self, event: &Event, node: u64, undo: bool) {

@@ -13,6 +13,16 @@ impl Director {
         self.power.iter().filter(|(_, power)| **power == Power::Up).map(|(id, _)| *id).collect()
     }
 
+    pub(super) fn nodes_down(&self) -> usize {
+        self.power.values().filter(|power| matches!(power, Power::Down(_))).count()
+    }
+
+    /// A machine is no longer part of anything.
+    pub(super) fn give_up(&mut self, id: u64) {
+        self.drop_process(id);
+        self.power.insert(id, Power::Gone);
+    }
+
     /// Ends the process of a machine: its connections are reset.
     pub(super) fn drop_process(&mut self, id: u64) {
         let machine = self.world.machine(id).clone();
@@ -20,7 +30,7 @@ impl Director {
         *machine.ended.lock() = None;
         self.sim.crash(machine.name.as_str());
         // RocksDB keeps no log: what was not flushed dies with the process.
-        machine.store.crash();
+        machine.store().crash();
     }
 
     pub(super) fn kill(&mut self, id: u64, restart_at: Option<u64>) {
@@ -46,6 +56,7 @@ impl Director {
 
     pub(super) fn start(&mut self, id: u64) {
         let machine = self.world.machine(id).clone();
+        self.world.time.leap_ms(0);
         *machine.ended.lock() = None;
         self.sim.bounce(machine.name.as_str());
         self.power.insert(id, Power::Up);

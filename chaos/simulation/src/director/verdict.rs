@@ -7,7 +7,7 @@ use crate::plan::Request;
 impl Director {
     /// Ends everything that runs.
     pub(super) fn finish(&mut self, finished: bool) {
-        self.invariants.check(&self.world);
+        self.invariants.check(&self.world, true);
         self.world.trace(format_args!("{}", if finished { "finished" } else { "broken off" }));
     }
 
@@ -21,7 +21,12 @@ impl Director {
             thalweg_checker::json::write(&history, &mut bytes).expect("memory takes what it is given");
             std::fs::write(path, bytes).expect("the history can be written");
         }
-        let figures = match thalweg_checker::check(&history, &thalweg_checker::Options::default()) {
+        let mut options = thalweg_checker::Options::default();
+        if world.time.was_moved() {
+            // By the log's time much time passes at once, and old records are served until the next look at the retention, however old they are by then.
+            options.retention_slack_ms = u64::MAX;
+        }
+        let figures = match thalweg_checker::check(&history, &options) {
             Ok(report) => {
                 for anomaly in &report.anomalies {
                     let detail = format!("{:?} {:?}: {}", anomaly.shard, anomaly.position, anomaly.detail);

@@ -7,16 +7,21 @@ use thalweg_storage::{LogEntry, ReadError};
 use thalweg_types::GroupId;
 
 use super::Seen;
+use super::admitted::Admitted;
 use crate::world::World;
 
 /// Bytes looked at in one go.
 const PAGE_BYTES: usize = 256 * 1024;
+
+/// The controller's group; all others are shards.
+const CATALOG_GROUP: GroupId = GroupId(0);
 
 /// Term and checksum of each applied entry, and how far each start of a node has been compared.
 #[derive(Default)]
 pub struct Committed {
     entries: BTreeMap<GroupId, BTreeMap<u64, (u64, u32)>>,
     compared: BTreeMap<(u64, u64, GroupId), u64>,
+    admitted: Admitted,
 }
 
 impl Committed {
@@ -27,6 +32,9 @@ impl Committed {
                 let from = self.compared.get(&at).copied().unwrap_or(0);
                 let next = self.compare(world, &node.machine.name, group, from);
                 self.compared.insert(at, next);
+                let mut applied = world.applied.lock();
+                let applied = applied.entry(group.id()).or_default();
+                *applied = (*applied).max(*group.applied().borrow());
             }
         }
     }
@@ -52,7 +60,12 @@ impl Committed {
             for entry in page {
                 next = entry.index + 1;
                 let found = (entry.term, checksum(&entry));
-                let first = *known.entry(entry.index).or_insert(found);
+                let first = *known.entry(entry.index).or_insert_with(|| {
+                    if group.id() != CATALOG_GROUP {
+                        self.admitted.applied(world, group.id(), &entry);
+                    }
+                    found
+                });
                 if first != found {
                     let (id, index) = (group.id(), entry.index);
                     let detail = format!("{node}, group {id}, index {index}: applied {found:?}, elsewhere {first:?}");

@@ -1,4 +1,4 @@
-//! What is acknowledged is synced on a majority, before the client hears of it.
+//! What is acknowledged is synced on a majority, before the client hears of it; and so is what is read.
 
 use thalweg_types::{SequenceNumber, ShardId};
 
@@ -14,4 +14,16 @@ pub fn acknowledged(world: &World, shard: ShardId, at: SequenceNumber) {
         let detail = format!("{shard}, group {group}, index {index}: synced on {durable} of {replicas} replicas");
         world.violated("durable", detail);
     }
+}
+
+/// A client was given a record.
+pub fn read(world: &World, shard: ShardId, at: SequenceNumber) {
+    let Some((group, replicas)) = world.group_of(&stream(), shard) else { return };
+    let (index, majority) = (at.raft_index(), replicas / 2 + 1);
+    if world.was_applied(group, index) || world.durable_on(group, index) >= majority {
+        return;
+    }
+    let durable = world.durable_on(group, index);
+    let detail = format!("{shard}, group {group}, index {index}: read, and synced on {durable} of {replicas} replicas");
+    world.violated("uncommitted", detail);
 }

@@ -73,6 +73,7 @@ pub fn note(world: &World, sent: Sent, outcome: Result<RecordPosition, ProduceEr
         Ok(at) => {
             world.trace(format_args!("ack {client}:{key}:{serial} {} {}", at.shard, at.sequence_number));
             crate::invariants::durable::acknowledged(world, at.shard, at.sequence_number);
+            world.recorder.acknowledged(at.shard, at.sequence_number.raft_index(), now_ns());
             let arrived_ms = 0;
             Outcome::Ok(Place { shard: at.shard, position: at.sequence_number.into(), arrived_ms })
         }

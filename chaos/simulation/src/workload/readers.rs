@@ -9,10 +9,13 @@ use thalweg_client::{Client, ListShards, Position, ReadOptions, ShardId, ShardPr
 use tokio::time::sleep;
 
 use super::{client, now_ns, stream};
+use crate::invariants::durable;
 use crate::world::{Phase, World};
 
 /// Bytes of a page.
 const PAGE_BYTES: u32 = 16 * 1024;
+/// A replica says how far it is behind by its leader's last word. That word may be as old as this.
+const BELATED_NS: u64 = 10_000_000_000;
 /// Between two rounds of a reader that begins anew.
 const ROUND_PAUSE: Duration = Duration::from_secs(5);
 
@@ -37,6 +40,9 @@ pub async fn follow(world: Arc<World>, number: u32) {
             match next {
                 Ok(batch) => {
                     let start = if begun.insert(batch.shard) { Start::Horizon } else { Start::Continue };
+                    if let Some(newest) = batch.records.last() {
+                        durable::read(&world, batch.shard, newest.sequence_number);
+                    }
                     let told = (matches!(batch.progress, ShardProgress::Finished), false, false);
                     world.recorder.read(reader, batch.shard, (call, done), start, &batch.records, told);
                 }
@@ -82,7 +88,13 @@ pub async fn read_shard(
         let call = now_ns();
         let options = ReadOptions { max_bytes: PAGE_BYTES, ..ReadOptions::default() };
         let page = client.read_page(&stream(), shard, position, options).await?;
+        if let Some(newest) = page.records.last() {
+            durable::read(world, shard, newest.sequence_number);
+        }
         let (end, fresh) = (page.end.is_some(), page.millis_behind_latest == 0);
+        if fresh && !end {
+            caught_up(world, shard, page.next_index, if last { call } else { call.saturating_sub(BELATED_NS) });
+        }
         let over = end || (page.records.is_empty() && fresh);
         // That it is not behind is what a replica can tell, not a promise.
         let told = (end, false, last && over);
@@ -91,6 +103,14 @@ pub async fn read_shard(
             return Ok(());
         }
         (position, start) = (Position::Index(page.next_index), Start::Continue);
+    }
+}
+
+/// A replica said that nothing is unread from `next` on: it had what was acknowledged before `since`.
+fn caught_up(world: &World, shard: ShardId, next: u64, since: u64) {
+    if let Some(known) = world.recorder.known_before(shard, since).filter(|known| *known >= next) {
+        let detail = format!("{shard}: nothing is said to lie behind {next}, and {known} was acknowledged long ago");
+        world.violated("behind", detail);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use parking_lot::Mutex;
 use thalweg_checker::{
     Hash, History, Image, ImageShard, Outcome, Parent, Place, Position, Producer, Read, Reshard, RetentionChange, Seen,
-    Start, Write,
+    Start, Trim, Write,
 };
 use thalweg_client::{ConsumedRecord, ShardDescription, ShardId};
 use thalweg_types::HashKey;
@@ -34,6 +34,10 @@ pub struct Recorder {
     history: Mutex<History>,
     readers: AtomicU32,
     opened: Mutex<BTreeMap<ShardId, u64>>,
+    /// Every shard as it was seen last: those that are forgotten by the end had children too.
+    shards: Mutex<BTreeMap<ShardId, ShardDescription>>,
+    /// By shard: times of acknowledgements, and the highest index acknowledged by then.
+    known: Mutex<BTreeMap<ShardId, Vec<(u64, u64)>>>,
 }
 
 impl Recorder {
@@ -59,6 +63,22 @@ impl Recorder {
         });
     }
 
+    /// A place was told to a client.
+    pub fn acknowledged(&self, shard: ShardId, index: u64, at: u64) {
+        let mut known = self.known.lock();
+        let known = known.entry(shard).or_default();
+        let highest = known.last().map_or(index, |(_, highest)| index.max(*highest));
+        known.push((at, highest));
+    }
+
+    /// The highest index in a shard that was acknowledged before a time.
+    pub fn known_before(&self, shard: ShardId, at: u64) -> Option<u64> {
+        let known = self.known.lock();
+        let known = known.get(&shard)?;
+        let before = known.partition_point(|(time, _)| *time < at);
+        before.checked_sub(1).map(|last| known[last].1)
+    }
+
     /// A reader got something.
     #[allow(clippy::too_many_arguments, reason = "the fields of a read, each told once")]
     pub fn read(
@@ -81,13 +101,24 @@ impl Recorder {
 
     /// An observer saw an image.
     pub fn image<'a>(&self, observer: u32, revision: u64, at: u64, shards: impl Iterator<Item = &'a ShardDescription>) {
-        let shards: Vec<ImageShard> =
-            shards.map(|shard| ImageShard { id: shard.id, range: shard.range, open: shard.is_open() }).collect();
+        let mut seen = self.shards.lock();
+        let shards: Vec<ImageShard> = shards
+            .map(|shard| {
+                seen.insert(shard.id, shard.clone());
+                ImageShard { id: shard.id, range: shard.range, open: shard.is_open() }
+            })
+            .collect();
         let mut opened = self.opened.lock();
         for shard in &shards {
             opened.entry(shard.id).or_insert(at);
         }
         self.history.lock().images.push(Image { observer, revision, shards });
+    }
+
+    /// The horizon of a shard moved, no earlier than `call`; whether every replica has heard of it is
+    /// not known.
+    pub fn trimmed(&self, shard: ShardId, before: Position, call: u64, log_ms: u64) {
+        self.history.lock().trims.push(Trim { shard, call, done: u64::MAX, before, log_ms });
     }
 
     /// A change of the retention.
@@ -104,11 +135,14 @@ impl Recorder {
         self.history.lock().retention.push(RetentionChange { call, done, retention_ms, outcome });
     }
 
-    /// How the shards came to be, as they are listed at the end.
-    pub fn lineage(&self, shards: &[ShardDescription], now: u64) {
+    /// How the shards came to be: those listed at the end, and those that were seen before.
+    pub fn lineage(&self, listed: &[ShardDescription], now: u64) {
+        let mut seen = self.shards.lock();
+        seen.extend(listed.iter().map(|shard| (shard.id, shard.clone())));
+        let shards: Vec<&ShardDescription> = seen.values().collect();
         let mut families: BTreeMap<Vec<ShardId>, Vec<&ShardDescription>> = BTreeMap::new();
         for shard in shards.iter().filter(|shard| shard.parent.is_some()) {
-            families.entry(shard.parents().collect()).or_default().push(shard);
+            families.entry(shard.parents().collect()).or_default().push(*shard);
         }
         let last_of = |id: ShardId| {
             let parent = shards.iter().find(|shard| shard.id == id);
