@@ -91,9 +91,11 @@ impl ShardHost {
         ShardHost(host)
     }
 
-    /// Tells everything that this node has to run. Running replicas hear of changes at once;
-    /// missing ones are opened, and those not listed are closed and their data deleted.
+    /// Tells everything that this node has to run. Running replicas hear of changes at once; missing
+    /// ones are opened, and those not listed are closed and their data deleted. By then the clock is to
+    /// know whether there are other nodes.
     pub fn apply_specs(&self, specs: Vec<ReplicaSpec>) {
+        self.0.steady_clock.look();
         let desired: Desired = specs.into_iter().map(|spec| (spec.group, Arc::new(spec))).collect();
         let mut retention_changed = false;
         for replica in self.0.replicas() {

@@ -22,6 +22,7 @@ pub(super) async fn run(host: Arc<Host>) {
             _ = ticks.tick() => false,
             () = host.retention_due.notified() => true,
         };
+        host.steady_clock.look();
         let replicas = host.replicas();
         replicas.iter().filter(|replica| replica.wants_poke()).for_each(|replica| replica.poke.notify_one());
         if early || Instant::now() >= retention_at {
