@@ -9,7 +9,7 @@ use thalweg_controller::Advertised;
 use thalweg_server::core::{Core, CoreOptions, CoreParts};
 use thalweg_server::{Data, serve};
 use thalweg_storage::{Driver, RecordStore};
-use thalweg_types::Incarnation;
+use thalweg_types::{Clock, Incarnation};
 
 use crate::invariants;
 use crate::machine::{Machine, View};
