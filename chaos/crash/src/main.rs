@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use thalweg_crash::run::{Amount, Part, run};
-use thalweg_crash::sandbox::{Sandbox, is_required, missing};
+use thalweg_crash::sandbox::{self, Sandbox};
 use thalweg_crash::{corruption, writer};
 
 /// Cuts the power under a node's log, damages its files, fills and breaks its disk, and says whether
@@ -61,17 +61,18 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn all(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let sandbox = Sandbox::here()?;
-    let reason = if sandbox.is_some() { None } else { missing() };
-    if sandbox.is_none() && reason.is_none() {
-        return Sandbox::enter();
+    let reason = if sandbox::is_inside() { None } else { sandbox::missing() };
+    if reason.is_none() && !sandbox::is_inside() {
+        sandbox::die_with_parent()?;
+        return Err(sandbox::enter());
     }
     if let Some(reason) = &reason {
         println!("not run here: power cuts and bad disks: {reason}");
-        if is_required() {
+        if sandbox::is_required() {
             return Ok(ExitCode::FAILURE);
         }
     }
+    let sandbox = reason.is_none().then(Sandbox::new).transpose()?;
     let outside = tempfile::tempdir()?;
     let dir = sandbox.as_ref().map_or(Ok(outside.path().to_owned()), |sandbox| sandbox.dir("work"))?;
     let amount = Amount {

@@ -41,9 +41,6 @@ use faults::Kind;
 use run::Settings;
 use scenario::Scenario;
 
-/// Makes the lack of what a run needs an error.
-const REQUIRED: &str = "THALWEG_CHAOS_REQUIRED";
-
 /// Real servers under load and faults, judged by the checker
 #[derive(Parser, Debug)]
 struct Arguments {
@@ -120,8 +117,7 @@ fn enter(arguments: &RunArguments, scenario: &Scenario) -> anyhow::Result<ExitCo
     let clocks = no_faketime.then(|| "clocks cannot be set: apt-get install libfaketime".to_owned());
     if let Some(why) = sandbox::missing().or(clocks) {
         println!("not run here: {why}");
-        let required = std::env::var_os(REQUIRED).is_some_and(|value| value == "1");
-        return Ok(if required { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+        return Ok(if sandbox::is_required() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     if arguments.die_with_parent {
         sandbox::die_with_parent()?;

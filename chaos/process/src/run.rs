@@ -57,7 +57,7 @@ pub(crate) struct Settings {
 /// Runs a scenario inside the sandbox.
 pub(crate) async fn run(scenario: &Scenario, settings: &Settings) -> anyhow::Result<Verdict> {
     sandbox::prepare()?;
-    let dir = RunDir::new()?;
+    let dir = RunDir::new(sandbox::PREFIX)?;
     std::fs::create_dir_all(&settings.results)?;
     // A build that goes on meanwhile would replace it under the nodes.
     let binary = dir.path().join("thalweg");

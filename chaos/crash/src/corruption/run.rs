@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use super::case::{Case, Damage};
 use super::files::FileKind;
 use super::golden::{Golden, Left};
 use super::worker::{Outcome, golden_dir};
 use crate::judge::Finding;
+
+/// A case that takes longer stands still.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What all cases came to.
 #[derive(Default)]
@@ -27,7 +32,7 @@ pub struct Tally {
 struct Worker {
     child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    answers: Receiver<String>,
 }
 
 impl Worker {
@@ -41,20 +46,22 @@ impl Worker {
             .spawn()?;
         let input = child.stdin.take().expect("it was piped");
         let output = BufReader::new(child.stdout.take().expect("it was piped"));
-        Ok(Worker { child, input, output })
+        let (sender, answers) = channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Ok(Worker { child, input, answers })
     }
 
-    /// Runs one case; nothing if the process died of it.
-    fn run(&mut self, case: &Case) -> anyhow::Result<Option<Outcome>> {
+    /// Runs one case; the error if the process died of it or stands still.
+    fn run(&mut self, case: &Case) -> anyhow::Result<Result<Outcome, String>> {
         let mut line = serde_json::to_string(case)?;
         line.push('\n');
         self.input.write_all(line.as_bytes())?;
         self.input.flush()?;
-        let mut answer = String::new();
-        if self.output.read_line(&mut answer)? == 0 {
-            return Ok(None);
+        match self.answers.recv_timeout(PATIENCE) {
+            Ok(answer) => Ok(Ok(serde_json::from_str(&answer)?)),
+            Err(RecvTimeoutError::Timeout) => Ok(Err("the process stands still".into())),
+            Err(RecvTimeoutError::Disconnected) => Ok(Err(format!("the process died: {}", self.child.wait()?))),
         }
-        Ok(Some(serde_json::from_str(&answer)?))
     }
 }
 
@@ -84,11 +91,10 @@ pub fn run(
     let mut worker = Worker::start(program, dir)?;
     for (at, case) in cases.iter().enumerate() {
         let outcome = match worker.run(case)? {
-            Some(outcome) => outcome,
-            None => {
-                let died = worker.child.wait()?;
+            Ok(outcome) => outcome,
+            Err(why) => {
                 worker = Worker::start(program, dir)?;
-                Outcome::Broken(format!("the process died: {died}"))
+                Outcome::Broken(why)
             }
         };
         tally.count(case, outcome);
