@@ -39,7 +39,7 @@ test: ## run every test, after some hours of simulated clusters
 soak: ## run the long versions of the system tests: kills, reshards, pauses, in a release build
 	SOAK=1 $(CARGO) test $(LOCKED) --release -p thalweg-system-tests $(ARGS) -- --nocapture --test-threads=1
 
-planted: ## plant one bug after the other and see which tests notice (ARGS="--only NAME,NAME")
+planted: ## plant one bug after the other and see who notices: tests, simulation, crash suite (ARGS="--only NAME,NAME --layers simulation")
 	$(CARGO) run $(LOCKED) -p thalweg-planted -- --write $(ARGS)
 
 models: ## explore the protocol models, with larger bounds than `make test` (ARGS=--paths shows how bugs show)

@@ -1,16 +1,40 @@
-//! Which tests may notice a defect, nearest first.
-//!
-//! A defect is looked for where it is made, then in everything that stands above that place.
+//! What may notice a defect. Tests: where it is made first, then in everything that stands above.
 
 use thalweg_types::planted::Planted;
 
-/// A set of tests.
+/// A way to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
-    /// All tests of a crate: units, properties, clusters within one process.
-    Tests(&'static str),
+    /// Tests of crates: units, properties, clusters within one process.
+    Tests,
     /// Whole simulated clusters, one seed after the other.
     Simulation,
+    /// The storage crash suite.
+    Crash,
+}
+
+impl Layer {
+    /// All of them.
+    pub(crate) const ALL: [Layer; 3] = [Layer::Tests, Layer::Simulation, Layer::Crash];
+
+    /// The layer of a name.
+    pub(crate) fn named(name: &str) -> Option<Layer> {
+        match name {
+            "tests" => Some(Layer::Tests),
+            "simulation" => Some(Layer::Simulation),
+            "crash" => Some(Layer::Crash),
+            _ => None,
+        }
+    }
+
+    /// Its columns in the table.
+    pub(crate) fn columns(self) -> &'static [&'static str] {
+        match self {
+            Layer::Tests => &["noticed by the test", "s"],
+            Layer::Simulation => &["noticed by the simulation", "simulated, h", "CPU, s"],
+            Layer::Crash => &["noticed by the crash suite", "s"],
+        }
+    }
 }
 
 /// Packages whose tests are built with their defects.
@@ -24,9 +48,9 @@ pub(crate) const PACKAGES: &[&str] = &[
     "thalweg-controller",
 ];
 
-/// The layers to be tried for a defect, in order.
-pub(crate) fn layers_of(defect: Planted) -> Vec<Layer> {
-    let tests = match home_of(defect) {
+/// The packages whose tests are tried for a defect, in order.
+pub(crate) fn tests_of(defect: Planted) -> Vec<&'static str> {
+    match home_of(defect) {
         "wal" => vec!["thalweg-wal", "thalweg-storage", "thalweg-raft"],
         "storage" => vec!["thalweg-storage", "thalweg-raft", "thalweg-shard"],
         "raft" => vec!["thalweg-raft", "thalweg-shard", "thalweg-controller"],
@@ -35,8 +59,7 @@ pub(crate) fn layers_of(defect: Planted) -> Vec<Layer> {
         "controller" => vec!["thalweg-controller"],
         "client" => vec!["thalweg-client", "thalweg-controller"],
         other => unreachable!("no tests for {other}"),
-    };
-    tests.into_iter().map(Layer::Tests).chain([Layer::Simulation]).collect()
+    }
 }
 
 /// The crate in which the defect is made.
