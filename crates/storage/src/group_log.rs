@@ -167,11 +167,12 @@ impl GroupLog {
     /// its disk space comes back in the background. May jump past the end: then the log is empty
     /// and continues behind `index`.
     ///
-    /// If the saved checkpoint is older, the [source](Self::set_checkpoint_source) is asked for
-    /// one, here, so that the state that stands for the entries is durable with the trim.
+    /// The [source](Self::set_checkpoint_source) is asked for a checkpoint, here, so that the state
+    /// that stands for the entries is durable with the trim. One that was saved before may reach
+    /// behind `index` and still know nothing of the command that trims: with it a start would have
+    /// lost the entries and not know their state.
     pub fn trim(&self, index: u64, term: u64, done: Done) {
-        let covered = self.group.lock().checkpoint.as_ref().is_some_and(|(applied, _)| *applied >= index);
-        let asked = if covered { None } else { self.group.ask_checkpoint() };
+        let asked = self.group.ask_checkpoint();
         self.trim_with(index, term, asked.filter(|(applied, _)| *applied >= index), done);
     }
 

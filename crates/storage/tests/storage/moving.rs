@@ -99,6 +99,24 @@ fn a_trim_is_durable_together_with_a_checkpoint_that_stands_for_it() {
 }
 
 #[test]
+fn a_trim_is_durable_together_with_the_state_that_asked_for_it() {
+    // The checkpoint that moved with the entries reaches behind the trim, and knows nothing of it.
+    let node = Node::start();
+    let group = node.log.group(A);
+    let of = group.clone();
+    let applied = move || of.state().applied_hint.unwrap();
+    group.set_checkpoint_source(Arc::new(move || Some((applied(), Bytes::from(applied().to_string())))));
+    node.put(A, entries(0..20, 100));
+    group.set_applied(12);
+    node.log.flush().unwrap();
+    group.set_applied(15);
+    group.trim(10, 1, unasked());
+    node.write();
+    let node = node.crash();
+    assert_eq!(node.log.group(A).state().checkpoint, Some((15, Bytes::from("15"))));
+}
+
+#[test]
 fn an_installed_snapshot_replaces_log_and_checkpoint_together() {
     let node = Node::start();
     node.put(A, entries(0..5, 100));
