@@ -1,8 +1,9 @@
-//! This node's replica of group 0, where the catalog says it should have one.
+//! This node's replica of group 0, where it has one, or the catalog says it should.
 //!
 //! A founder opens it as soon as the founding is certain; any other node when the catalog names
-//! it a voter; after a restart whoever was one when last heard. It is never closed before the
-//! node stops: a voter taken out is left behind by the group and does no harm.
+//! it a voter; after a restart whoever has one. The catalog says who *should* vote: as long as those
+//! cannot be reached, others do, and without them the group would have no majority. It is never
+//! closed before the node stops: a voter taken out is left behind by the group and does no harm.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,12 +39,16 @@ pub(crate) async fn run(node: Arc<Node>) {
 }
 
 fn should_sit(node: &Node, identity: &Identity) -> bool {
-    let me = node.id();
+    let named = node.image.borrow().catalog.controller_voters().contains(&node.id());
+    may_vote(node.id(), identity, named || node.groups.holds(GroupId::CONTROLLER))
+}
+
+/// Whether a node may be one that votes: it is `known` to, or it was when last heard of.
+fn may_vote(me: NodeId, identity: &Identity, known: bool) -> bool {
     let Some(belonging) = identity.cluster.as_ref().filter(|belonging| belonging.formed) else { return false };
-    let named = |members: &[Member]| members.iter().any(|member| member.node == me);
     // The founders sit until the first image says who votes from then on.
     let last_heard = if belonging.controllers.is_empty() { &belonging.founders } else { &belonging.controllers };
-    named(last_heard) || node.image.borrow().catalog.controller_voters().contains(&me)
+    known || last_heard.iter().any(|member| member.node == me)
 }
 
 async fn open(node: &Arc<Node>) {

@@ -107,6 +107,30 @@ async fn a_dead_voter_of_the_controller_is_replaced_and_its_successor_counts() {
     cluster.streams(4).create_stream(CreateStreamRequest { replication: 1, ..create(1) }).await.unwrap();
 }
 
+/// The catalog says who should vote. Until those can be reached the others vote, after a restart too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_whose_successor_never_came_still_votes_after_a_restart() {
+    let mut cluster = TestCluster::formed(4).await;
+    let voters = cluster.image(1).catalog.controller_voters().to_vec();
+    assert!(!voters.contains(&NodeId(4)), "three founders vote");
+    cluster.kill(4).await;
+    cluster.until(1, "node 4 gone", |image| image.connected.len() == 3).await;
+    cluster.cluster(2).drain_node(DrainNodeRequest { node_id: 1, cancel: false }).await.unwrap();
+    let left_out = |image: &Image| !image.catalog.controller_voters().contains(&NodeId(1));
+    for id in [1, 2, 3] {
+        cluster.until(id, "node 1 to vote no more", left_out).await;
+    }
+    for id in [1, 2, 3] {
+        cluster.kill(id).await;
+    }
+    // Two of the three that vote.
+    for id in [1, 2] {
+        cluster.start(id).await;
+    }
+    cluster.all_joined().await;
+    cluster.leader().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drained_node_is_emptied_and_can_be_removed() {
     let cluster = TestCluster::formed_with(4, Duration::from_secs(1)).await;

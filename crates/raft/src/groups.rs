@@ -91,6 +91,11 @@ impl Groups {
         self.0.id
     }
 
+    /// Whether anything of a group is on this node's disk, open or not.
+    pub fn holds(&self, id: GroupId) -> bool {
+        self.0.log.groups().contains(&id)
+    }
+
     /// Opens a group, with whatever its log holds. Opening an open group returns it.
     pub async fn open(
         &self,

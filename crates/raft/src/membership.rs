@@ -74,8 +74,10 @@ async fn wait_caught_up(group: &Arc<Inner>, node: u64) -> Result<(), MembershipE
             let Some(replication) = metrics.replication else {
                 return Err(MembershipError::Refused("this node does not lead the group".to_owned()));
             };
-            let matched = replication.get(&node).and_then(|id| id.as_ref().map(|id| id.index)).unwrap_or(0);
-            if matched + CAUGHT_UP_ENTRIES >= metrics.last_log_index.unwrap_or(0) {
+            // Of a log so short that all of it may be missing, a node that never answered has nothing.
+            let matched = replication.get(&node).and_then(|id| id.as_ref().map(|id| id.index));
+            let close = |matched: u64| matched + CAUGHT_UP_ENTRIES >= metrics.last_log_index.unwrap_or(0);
+            if matched.is_some_and(close) {
                 return Ok(());
             }
             tokio::time::sleep(LEARN_POLL).await;

@@ -316,8 +316,9 @@ async fn trust_what_is_younger(log: &NodeLog, confirmed: impl Future<Output = Ar
         return;
     }
     let next = confirmed.await.next_group();
-    if let Err(error) = on_log(log, move |log| log.distrust_below(next)).await {
-        tracing::warn!(error, "new groups stay fenced on this node until the next start");
+    match on_log(log, move |log| log.distrust_below(next)).await {
+        Ok(()) => tracing::info!(from = %next, "new groups are trusted again"),
+        Err(error) => tracing::warn!(error, "new groups stay fenced on this node until the next start"),
     }
 }
 
