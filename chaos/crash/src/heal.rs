@@ -18,9 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn heal(log: &NodeLog, history: &History, crash: Crash) -> Result<(), String> {
     for (group, calls) in history.groups() {
         let truth = calls.possible(crash).pop().expect("there is always a state");
-        if truth.exists() {
-            heal_group(log, group, &truth).map_err(|error| format!("group {group} not healed: {error}"))?;
-        }
+        let healed = match (truth.exists(), truth.has_left) {
+            (true, _) => heal_group(log, group, &truth),
+            (false, true) => leave(log, group, &truth),
+            (false, false) => Ok(()),
+        };
+        healed.map_err(|error| format!("group {group} not healed: {error}"))?;
     }
     log.flush().map_err(|error| error.to_string())
 }
@@ -59,6 +62,19 @@ fn heal_group(log: &NodeLog, group: u64, truth: &State) -> Result<(), String> {
     }
     group_log.lower_fence();
     Ok(())
+}
+
+/// A group that has left is told so again if the log has forgotten it.
+fn leave(log: &NodeLog, group: u64, truth: &State) -> Result<(), String> {
+    let group_log = log.group(GroupId(group));
+    let seen = read_group(log, group)?.state;
+    if seen == *truth && seen.has_left {
+        return Ok(());
+    }
+    if let Some(vote) = truth.vote {
+        wait(|done| group_log.save_vote(vote_bytes(vote), done))?;
+    }
+    wait(|done| group_log.destroy(done))
 }
 
 fn install(group_log: &GroupLog, truth: &State) -> Result<(), String> {

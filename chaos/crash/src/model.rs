@@ -10,14 +10,23 @@ use crate::call::{Answer, Call, Event};
 use crate::entry::EntryId;
 
 /// A group's log at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Eq)]
 pub struct State {
     /// Index and term of the last trimmed entry.
     pub trimmed: Option<(u64, u64)>,
     /// Retained entries, contiguous.
     pub entries: Vec<EntryId>,
-    /// The vote.
+    /// The vote; of a group that has left, its last.
     pub vote: Option<u64>,
+    /// Destroyed, and not used since. Only the vote is remembered.
+    pub has_left: bool,
+}
+
+/// By what the log shows.
+impl PartialEq for State {
+    fn eq(&self, other: &State) -> bool {
+        (self.trimmed, &self.entries, self.vote) == (other.trimmed, &other.entries, other.vote)
+    }
 }
 
 impl State {
@@ -31,14 +40,14 @@ impl State {
         self.first() + self.entries.len() as u64
     }
 
-    /// Whether anything must be remembered about the group.
+    /// Whether there is anything of the group.
     pub fn exists(&self) -> bool {
-        self.vote.is_some() || self.trimmed.is_some() || !self.entries.is_empty()
+        (self.vote.is_some() && !self.has_left) || self.trimmed.is_some() || !self.entries.is_empty()
     }
 
     /// The states that a call leads through, the last being that after the call.
     fn after(&self, call: &Call) -> Vec<State> {
-        let mut next = self.clone();
+        let mut next = State { has_left: self.has_left && *call == Call::Trust, ..self.clone() };
         match call {
             Call::Append { entries, .. } => {
                 // A cut may fall between the entries of a call that needs several blocks.
@@ -54,7 +63,7 @@ impl State {
                 next.entries.retain(|entry| entry.index > *index);
                 next.trimmed = Some((*index, *term));
             }
-            Call::Destroy => next = State::default(),
+            Call::Destroy => next = State { vote: next.vote, has_left: true, ..State::default() },
             Call::Trust => {}
         }
         vec![next]

@@ -38,6 +38,7 @@ pub fn read_group(log: &NodeLog, group: u64) -> Result<SeenGroup, String> {
     let mut seen = SeenGroup { fenced: state.fenced, ..SeenGroup::nothing() };
     seen.state.trimmed = state.trimmed;
     seen.state.vote = state.vote.as_ref().map(|vote| vote_of(vote)).transpose()?;
+    seen.state.has_left = !log.groups().contains(&GroupId(group));
     seen.fits = check_checkpoint(&state);
     if !seen.fenced {
         seen.fits.clone()?;
