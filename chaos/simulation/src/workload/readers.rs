@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_checker::Start;
-use thalweg_client::{Client, ListShards, Position, ReadOptions, ShardId, ShardProgress, StartPosition};
+use thalweg_client::{
+    Client, ListShards, Position, ReadError, ReadOptions, ShardDescription, ShardId, ShardProgress, StartPosition,
+};
 use tokio::time::sleep;
 
 use super::{client, now_ns, stream};
@@ -62,27 +64,44 @@ pub async fn follow(world: Arc<World>, number: u32) {
 pub async fn catch_up(world: Arc<World>, number: u32) {
     let client = client(&world, 300 + u64::from(number));
     while *world.phase.borrow() == Phase::Load {
-        let reader = world.recorder.reader();
-        if let Ok(shards) = client.streams().list_shards(&stream(), ListShards::default()).await {
-            for shard in shards {
-                if let Err(error) = read_shard(&world, &client, reader, shard.id, false).await {
-                    world.trace(format_args!("catch-up {number}: {error}"));
-                    break;
-                }
-            }
+        if let Ok(shards) = client.streams().list_shards(&stream(), ListShards::default()).await
+            && let Err(error) = catch_up_once(&world, &client, &shards).await
+        {
+            world.trace(format_args!("catch-up {number}: {error}"));
         }
         sleep(ROUND_PAUSE).await;
     }
 }
 
-/// Reads a shard from its beginning to its end of now. With `last`, nothing is written any more.
+/// One round. A page's end is all that promises that a parent takes no more records. Its absence says
+/// nothing: a replica has every record of a closed shard, and no end to tell, while its node has not
+/// heard from the controller that the shard is closed. Consumers wait; this reader goes on to the
+/// children, whose records it wants to see, and is another reader there, since it did not keep order.
+async fn catch_up_once(world: &World, client: &Client, shards: &[ShardDescription]) -> Result<(), ReadError> {
+    let reader = world.recorder.reader();
+    let mut unfinished: BTreeSet<ShardId> = BTreeSet::new();
+    for shard in shards {
+        let early = shard.parents().any(|parent| unfinished.contains(&parent));
+        if early {
+            world.cover("child read before its parent's end was told");
+        }
+        let reader = if early { world.recorder.reader() } else { reader };
+        if !read_shard(world, client, reader, shard.id, false).await? {
+            unfinished.insert(shard.id);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a shard from its beginning to its end of now, and tells whether it ends there for good. With
+/// `last`, nothing is written any more.
 pub async fn read_shard(
     world: &World,
     client: &Client,
     reader: u32,
     shard: ShardId,
     last: bool,
-) -> Result<(), thalweg_client::ReadError> {
+) -> Result<bool, ReadError> {
     let (mut position, mut start) = (Position::TrimHorizon, Start::Horizon);
     loop {
         let call = now_ns();
@@ -100,7 +119,7 @@ pub async fn read_shard(
         let told = (end, false, last && over);
         world.recorder.read(reader, shard, (call, now_ns()), start, &page.records, told);
         if over {
-            return Ok(());
+            return Ok(end);
         }
         (position, start) = (Position::Index(page.next_index), Start::Continue);
     }
