@@ -11,6 +11,12 @@
 //! committed an entry of its *own* term and our log holds that entry, our log holds everything
 //! that was ever acknowledged before it was elected. That nobody leads in a newer term with our help
 //! is what the vote stands for; [`assumed_vote`] replaces one that was forgotten.
+//!
+//! A [pair](is_pair) is the exception. Where two vote, both acknowledge everything, so the one that
+//! forgot nothing has all of it, and whom it votes for needs no other witness: without the fenced
+//! replica's vote the group would have no leader ever again, and the fence would never come down.
+
+use std::collections::BTreeSet;
 
 use thalweg_types::NodeId;
 use thalweg_types::planted::{Planted, planted};
@@ -36,10 +42,43 @@ pub(crate) fn may_lower(leader_term: u64, committed: Option<LogId>, last: Option
     own_term && last.is_some_and(|(index, _)| index >= committed.index)
 }
 
+/// Whether a candidate and the one it asks are all the voters of its configuration, and that is not
+/// about to change: every other configuration needs the candidate to have agreed.
+pub(crate) fn is_pair(configs: &[BTreeSet<u64>], candidate: u64, asked: NodeId) -> bool {
+    candidate != asked.0 && configs == [BTreeSet::from([candidate, asked.0])]
+}
+
+/// Whether a replica of a pair has everything back: all that the other one, which forgot nothing, has
+/// in its log up to `others_last`. `term_of` tells the terms of this replica's entries.
+pub(crate) fn has_all_of(others_last: Option<LogId>, term_of_entry: impl Fn(u64) -> Option<u64>) -> bool {
+    others_last.is_some_and(|last| term_of_entry(last.index) == Some(term_of(&last)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codec::log_id;
+
+    #[test]
+    fn only_two_voters_of_one_configuration_are_a_pair() {
+        let set = |ids: &[u64]| ids.iter().copied().collect::<BTreeSet<u64>>();
+        assert!(is_pair(&[set(&[1, 3])], 1, NodeId(3)));
+        assert!(!is_pair(&[set(&[1, 2, 3])], 1, NodeId(3)));
+        assert!(!is_pair(&[set(&[1, 2])], 1, NodeId(3)), "who is asked does not vote");
+        assert!(!is_pair(&[set(&[1, 3]), set(&[1, 2])], 1, NodeId(3)), "under way to another one");
+        assert!(!is_pair(&[set(&[1])], 1, NodeId(1)));
+        assert!(!is_pair(&[], 1, NodeId(3)));
+    }
+
+    #[test]
+    fn whoever_has_the_last_entry_of_the_other_of_a_pair_has_all_of_it() {
+        let terms = |index: u64| [1, 1, 4].get(index as usize).copied();
+        assert!(has_all_of(Some(log_id(4, 2)), terms));
+        assert!(has_all_of(Some(log_id(1, 1)), terms), "and more than it");
+        assert!(!has_all_of(Some(log_id(3, 2)), terms), "another entry stands there");
+        assert!(!has_all_of(Some(log_id(4, 3)), terms));
+        assert!(!has_all_of(None, terms));
+    }
 
     #[test]
     fn a_forgotten_vote_is_taken_for_one_in_a_higher_term_than_any_and_once_only() {

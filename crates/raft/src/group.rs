@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use openraft::entry::RaftEntry;
 use openraft::impls::ProgressResponder;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest};
 use openraft::{ReadPolicy, ServerState};
 use parking_lot::Mutex;
 use thalweg_storage::{GroupLog, Health};
@@ -333,11 +333,30 @@ impl Inner {
         }
         let last = self.log.state().last;
         if fence::may_lower(leader_term, committed, last) {
-            self.log.lower_fence();
-            self.fenced.store(false, Ordering::Release);
-            self.mind_fence();
-            tracing::warn!(group = %self.id, "replica has its lost entries back; the fence is lowered");
+            self.take_fence_down();
         }
+    }
+
+    /// Whether a candidate is answered. In a pair a replica that lost entries is, and if it has all
+    /// that the candidate has, it has everything back.
+    fn may_vote(&self, request: &VoteRequest<TypeConfig>, pair: bool) -> bool {
+        if !self.is_fenced() {
+            return true;
+        }
+        if !pair || self.repairer.lacks().borrow().any() {
+            return false;
+        }
+        if fence::has_all_of(request.last_log_id, |index| self.log.read_term(index)) {
+            self.take_fence_down();
+        }
+        true
+    }
+
+    fn take_fence_down(&self) {
+        self.log.lower_fence();
+        self.fenced.store(false, Ordering::Release);
+        self.mind_fence();
+        tracing::warn!(group = %self.id, "replica has its lost entries back; the fence is lowered");
     }
 
     /// The fence was raised or lowered.
@@ -351,8 +370,10 @@ impl Inner {
     pub(crate) async fn answer(&self, from: NodeId, request: Request) -> Reply {
         match request {
             Request::Append(_, append) => self.answer_append(append).await,
-            Request::Vote(..) | Request::PreVote(..) if self.is_fenced() => Reply::Refused("fenced".to_owned()),
-            Request::Vote(_, vote) => {
+            Request::Vote(_, ref vote, pair) | Request::PreVote(_, ref vote, pair) if !self.may_vote(vote, pair) => {
+                Reply::Refused("fenced".to_owned())
+            }
+            Request::Vote(_, vote, _) => {
                 self.wake();
                 let candidate_last = vote.last_log_id;
                 let response = self.raft.vote(vote).await;
@@ -361,7 +382,7 @@ impl Inner {
                 }
                 response.map_or_else(refused, Reply::Vote)
             }
-            Request::PreVote(_, vote) => {
+            Request::PreVote(_, vote, _) => {
                 // Somebody misses a leader. If it lacks entries it will never be one, and asks nobody for
                 // a vote: whoever has more must not sleep on, as one that a higher term deposed may.
                 self.wake();

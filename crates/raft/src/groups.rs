@@ -13,7 +13,7 @@ use crate::applier::Applier;
 use crate::config::raft_config;
 use crate::group::{Group, Parts, Raft};
 use crate::log_store::{self, LogStore};
-use crate::network::GroupNetwork;
+use crate::network::{GroupNetwork, OwnMetrics};
 use crate::repair::{Damaged, RepairCounts, Repairer, Repairs};
 use crate::transport::{self, Connector, Peers};
 use crate::{Options, RestoreError, StateMachine, failover, hibernate};
@@ -145,10 +145,12 @@ impl Groups {
         let damaged = || repairer.failure().map(OpenError::Damaged);
         store.survey().await.map_err(|error| damaged().unwrap_or(OpenError::Log(error)))?;
         let opening = store.opening();
-        let network = GroupNetwork { group: id, peers: node.peers.clone(), append_window: node.options.append_window };
+        let (peers, append_window, own) = (node.peers.clone(), node.options.append_window, OwnMetrics::default());
+        let network = GroupNetwork { group: id, peers, append_window, own: own.clone() };
         let raft = Raft::new(node.id.0, raft_config(&node.options), network, store, applier).await;
         let raft = raft.map_err(|fatal| damaged().unwrap_or(OpenError::Raft(fatal.to_string())))?;
         opening.end();
+        let _ = own.set(raft.metrics());
         Ok(raft)
     }
 

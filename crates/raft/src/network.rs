@@ -1,40 +1,51 @@
 //! openraft's network over the node's links: one of these a group and follower, all sharing them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use openraft::async_runtime::WatchReceiver;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::metrics::RaftMetrics;
 use openraft::network::{RPCOption, RaftNetworkFactory};
 use openraft::raft::StreamAppendResult;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use openraft::type_config::alias::WatchReceiverOf;
 use openraft::{AnyError, OptionalSend, RaftNetworkV2};
 use thalweg_types::{GroupId, NodeId};
 
 use crate::codec::{TypeConfig, Vote};
 use crate::company::in_company;
+use crate::fence;
 use crate::transport::{AppendResult, CallError, Lane, Peers, Reply, Request};
 
 type GroupSnapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, Bytes>;
 type Outcome<T> = Result<T, RPCError<TypeConfig>>;
+
+/// What openraft says of one group, as soon as it runs.
+pub(crate) type OwnMetrics = Arc<OnceLock<WatchReceiverOf<TypeConfig, RaftMetrics<TypeConfig>>>>;
+
+/// How long a vote waits until openraft's metrics show that it is asked for.
+const METRICS_LAG: Duration = Duration::from_millis(100);
 
 /// Makes the network of one group.
 pub(crate) struct GroupNetwork {
     pub(crate) group: GroupId,
     pub(crate) peers: Arc<Peers>,
     pub(crate) append_window: usize,
+    pub(crate) own: OwnMetrics,
 }
 
 impl GroupNetwork {
     fn to(&self, target: u64, lane: Lane) -> PeerNetwork {
-        let (group, peers, window) = (self.group, self.peers.clone(), self.append_window);
+        let (group, peers, window, own) = (self.group, self.peers.clone(), self.append_window, self.own.clone());
         let commit_wait = peers.timing().commit_wait;
-        PeerNetwork { group, peers, target: NodeId(target), lane, window, commit_wait }
+        PeerNetwork { group, peers, target: NodeId(target), lane, window, commit_wait, own }
     }
 }
 
@@ -58,6 +69,7 @@ pub(crate) struct PeerNetwork {
     lane: Lane,
     window: usize,
     commit_wait: Duration,
+    own: OwnMetrics,
 }
 
 fn failed(error: CallError) -> RPCError<TypeConfig> {
@@ -87,6 +99,23 @@ fn append_outcome(reply: Reply) -> Outcome<StreamAppendResult<TypeConfig>> {
 impl PeerNetwork {
     async fn ask(&self, request: Request) -> Outcome<Reply> {
         self.peers.ask(self.target, request).await.map_err(failed)
+    }
+
+    /// Whether this candidate and the target are a pair, by the log that the candidate asks with.
+    async fn is_pair(&self, rpc: &VoteRequest<TypeConfig>, pre_vote: bool) -> bool {
+        let pair = |metrics: &RaftMetrics<TypeConfig>| {
+            fence::is_pair(metrics.membership_config.membership().get_joint_config(), metrics.id, self.target)
+        };
+        let Some(mut metrics) = self.own.get().cloned() else { return false };
+        if !pair(&metrics.borrow_watched()) {
+            return false;
+        }
+        // openraft tells its metrics before it turns to the next thing, so those with this vote (a
+        // pre-vote is nobody's vote yet) and this end of the log have the configuration in that log.
+        let last = rpc.last_log_id.map(|last| last.index);
+        let asking =
+            metrics.wait_until(|metrics| (pre_vote || metrics.vote == rpc.vote) && metrics.last_log_index == last);
+        matches!(tokio::time::timeout(METRICS_LAG, asking).await, Ok(Ok(metrics)) if pair(&metrics))
     }
 
     async fn ask_vote(&self, request: Request) -> Outcome<VoteResponse<TypeConfig>> {
@@ -132,7 +161,8 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, _option: RPCOption) -> Outcome<VoteResponse<TypeConfig>> {
-        self.ask_vote(Request::Vote(self.group, rpc)).await
+        let pair = self.is_pair(&rpc, false).await;
+        self.ask_vote(Request::Vote(self.group, rpc, pair)).await
     }
 
     async fn pre_vote(
@@ -140,7 +170,8 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
         rpc: VoteRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Outcome<VoteResponse<TypeConfig>> {
-        self.ask_vote(Request::PreVote(self.group, rpc)).await
+        let pair = self.is_pair(&rpc, true).await;
+        self.ask_vote(Request::PreVote(self.group, rpc, pair)).await
     }
 
     async fn full_snapshot(

@@ -20,10 +20,10 @@ use crate::codec::{self, LogId, Malformed, StoredMembers, TypeConfig, Vote};
 pub(crate) enum Request {
     /// Entries, or none as a heartbeat.
     Append(GroupId, AppendEntriesRequest<TypeConfig>),
-    /// A vote.
-    Vote(GroupId, VoteRequest<TypeConfig>),
-    /// Whether a vote would be given.
-    PreVote(GroupId, VoteRequest<TypeConfig>),
+    /// A vote; and whether candidate and the one asked are a [pair](crate::fence::is_pair).
+    Vote(GroupId, VoteRequest<TypeConfig>, bool),
+    /// Whether a vote would be given; the rest as in `Vote`.
+    PreVote(GroupId, VoteRequest<TypeConfig>, bool),
     /// The whole snapshot; they are small.
     Snapshot(GroupId, Vote, Option<LogId>, StoredMembers, Bytes),
     /// Leadership is handed to a node.
@@ -84,8 +84,8 @@ impl Request {
     pub(crate) fn group(&self) -> GroupId {
         match self {
             Request::Append(group, _)
-            | Request::Vote(group, _)
-            | Request::PreVote(group, _)
+            | Request::Vote(group, ..)
+            | Request::PreVote(group, ..)
             | Request::Snapshot(group, ..)
             | Request::Transfer(group, ..)
             | Request::Hibernate(group, ..)
@@ -107,13 +107,13 @@ impl Request {
                 start(APPEND);
                 return encode_append(to, append);
             }
-            Request::Vote(_, vote) => {
+            Request::Vote(_, vote, pair) => {
                 start(VOTE);
-                put_vote_request(&mut to, &vote);
+                put_vote_request(&mut to, &vote, pair);
             }
-            Request::PreVote(_, vote) => {
+            Request::PreVote(_, vote, pair) => {
                 start(PRE_VOTE);
-                put_vote_request(&mut to, &vote);
+                put_vote_request(&mut to, &vote, pair);
             }
             Request::Snapshot(_, vote, last, members, data) => {
                 start(SNAPSHOT);
@@ -154,8 +154,14 @@ impl Request {
         }
         let mut from = frame.into_bytes();
         let request = match kind {
-            VOTE => Request::Vote(group, get_vote_request(&mut from)?),
-            PRE_VOTE => Request::PreVote(group, get_vote_request(&mut from)?),
+            VOTE => {
+                let (vote, pair) = get_vote_request(&mut from)?;
+                Request::Vote(group, vote, pair)
+            }
+            PRE_VOTE => {
+                let (vote, pair) = get_vote_request(&mut from)?;
+                Request::PreVote(group, vote, pair)
+            }
             SNAPSHOT => {
                 let vote = codec::get_vote(&mut from)?;
                 let last = codec::get_log_id(&mut from)?;
@@ -182,18 +188,22 @@ impl Request {
     }
 }
 
-fn put_vote_request(to: &mut BytesMut, request: &VoteRequest<TypeConfig>) {
+/// Flags of a vote request.
+const TRANSFER_ELECTION: u8 = 1;
+const PAIR: u8 = 2;
+
+fn put_vote_request(to: &mut BytesMut, request: &VoteRequest<TypeConfig>, pair: bool) {
     codec::put_vote(to, &request.vote);
     codec::put_log_id(to, request.last_log_id.as_ref());
-    to.put_u8(u8::from(request.leadership_transfer));
+    let transfer = if request.leadership_transfer { TRANSFER_ELECTION } else { 0 };
+    to.put_u8(transfer | if pair { PAIR } else { 0 });
 }
 
-fn get_vote_request(from: &mut Bytes) -> Result<VoteRequest<TypeConfig>, Malformed> {
-    Ok(VoteRequest {
-        vote: codec::get_vote(from)?,
-        last_log_id: codec::get_log_id(from)?,
-        leadership_transfer: codec::get_u8(from, "vote request")? == 1,
-    })
+fn get_vote_request(from: &mut Bytes) -> Result<(VoteRequest<TypeConfig>, bool), Malformed> {
+    let (vote, last_log_id) = (codec::get_vote(from)?, codec::get_log_id(from)?);
+    let flags = codec::get_u8(from, "vote request")?;
+    let leadership_transfer = flags & TRANSFER_ELECTION != 0;
+    Ok((VoteRequest { vote, last_log_id, leadership_transfer }, flags & PAIR != 0))
 }
 
 fn encode_append(mut to: BytesMut, append: AppendEntriesRequest<TypeConfig>) -> Frame {

@@ -99,6 +99,39 @@ async fn a_replica_that_forgot_its_vote_gets_everything_back_from_a_leader_that_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_that_forgot_elects_the_other_one_which_has_everything() {
+    let pair = [1, 2];
+    let mut cluster = Cluster::start(2).await;
+    let groups = cluster.open_all(1, &pair).await;
+    let leader = leader_of(&groups).await;
+    let mut last = 0;
+    let values: Vec<String> = (0..20).map(|i| format!("value-{i}")).collect();
+    for value in &values {
+        last = put(&leader, value).await;
+    }
+    for group in &groups {
+        group.applied().wait_for(|applied| *applied >= last).await.unwrap();
+    }
+    drop((groups, leader));
+    let mut parts = Vec::new();
+    for id in pair {
+        parts.push(cluster.stop_without_close(id).await);
+    }
+    damage(parts[1].0.path());
+    for (id, parts) in pair.into_iter().zip(parts) {
+        cluster.restart(id, parts).await;
+    }
+
+    let (whole, forgetful) = (cluster.open(1, 1, &pair).await, cluster.open(2, 1, &pair).await);
+    let leader = leader_of([&whole]).await;
+    let last = put(&leader, "after").await;
+    let lowered = async { forgetful.status().wait_for(|status| !status.fenced).await.map(drop) };
+    tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
+    let all: Vec<String> = values.into_iter().chain(["after".to_owned()]).collect();
+    assert_eq!(bodies(&forgetful, last).await, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_left_and_returned_elects_nobody_who_missed_that_it_had_left() {
     let mut cluster = Cluster::start(4).await;
     let groups = cluster.open_all(7, &ALL).await;
