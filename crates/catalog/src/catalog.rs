@@ -204,6 +204,12 @@ impl Catalog {
         self.nodes.values().filter(|node| node.may_receive())
     }
 
+    /// Replicas that a new shard of a stream with this replication gets now: nodes that are being
+    /// drained take part where there are too few others.
+    pub fn replicas_of_new_shards(&self, replication: u32) -> usize {
+        self.nodes.values().filter(|node| node.is_alive()).count().min(replication as usize)
+    }
+
     /// Replicas that a shard of a stream with this replication can have now.
     pub fn replicas_possible(&self, replication: u32) -> usize {
         self.active_nodes().count().min(replication as usize)

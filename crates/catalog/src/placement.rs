@@ -1,8 +1,9 @@
 //! Where new replicas go: spread over zones first, then where the load is least.
 //!
-//! Holds: only active nodes are chosen, none twice in a set; a set spans as many zones as it can;
-//! equal catalogs and seeds give equal answers. The first node of a set is the preferred leader,
-//! and the new shards' leaders are as even as their sets allow.
+//! Holds: active nodes are chosen, none twice in a set, and where there are too few of them nodes
+//! that are being drained, which never lead: a set of two would not survive the loss of one. A set
+//! spans as many zones as it can; equal catalogs and seeds give equal answers. The first node of a
+//! set is the preferred leader, and the new shards' leaders are as even as their sets allow.
 //!
 //! Moving what is placed already: [`crate::repair`].
 
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use thalweg_types::NodeId;
 
-use crate::{Catalog, Node, StreamStatus};
+use crate::{Catalog, Node, NodeState, StreamStatus};
 
 /// How much each node has to do, as far as placement counts it.
 #[derive(Clone, Debug, Default)]
@@ -65,11 +66,11 @@ impl Load {
 
 /// Sets of nodes for `shards` new shards, each with as many replicas as there can be now.
 pub fn place(catalog: &Catalog, shards: usize, replication: u32, seed: u64) -> Vec<Vec<NodeId>> {
-    let wanted = catalog.replicas_possible(replication);
+    let wanted = catalog.replicas_of_new_shards(replication);
     let mut load = Load::of(catalog);
     let mut sets: Vec<_> =
         (0..shards as u64).map(|shard| place_one(catalog, wanted, &mut load, mix(seed ^ mix(shard)))).collect();
-    while let Some(chain) = relief(&sets, &load) {
+    while let Some(chain) = relief(catalog, &sets, &load) {
         pass_on(&mut sets, &mut load, chain);
     }
     sets
@@ -80,14 +81,15 @@ type Step = (usize, usize);
 
 /// How one of the busiest leaders can hand one shard on, perhaps through others who hand one on
 /// in turn, to a node that leads at least two fewer. Choosing set by set alone leaves such pairs.
-fn relief(sets: &[Vec<NodeId>], load: &Load) -> Option<Vec<Step>> {
+fn relief(catalog: &Catalog, sets: &[Vec<NodeId>], load: &Load) -> Option<Vec<Step>> {
     let mut led: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
     for (at, set) in sets.iter().enumerate().filter(|(_, set)| !set.is_empty()) {
         led.entry(set[0]).or_default().push(at);
     }
     let mut busiest: Vec<NodeId> = led.keys().copied().collect();
     busiest.sort_by_key(|node| (Reverse(load.leaders(*node)), *node));
-    busiest.into_iter().find_map(|from| chain_from(from, sets, &led, load))
+    let may_lead = |id: NodeId| catalog.node(id).is_some_and(Node::may_receive);
+    busiest.into_iter().find_map(|from| chain_from(from, sets, &led, load, may_lead))
 }
 
 /// The shortest such chain from one node: a search in breadth over who may take over from whom.
@@ -96,6 +98,7 @@ fn chain_from(
     sets: &[Vec<NodeId>],
     led: &BTreeMap<NodeId, Vec<usize>>,
     load: &Load,
+    may_lead: impl Fn(NodeId) -> bool,
 ) -> Option<Vec<Step>> {
     let mut reached: BTreeMap<NodeId, Option<(NodeId, Step)>> = BTreeMap::from([(from, None)]);
     let mut waiting = VecDeque::from([from]);
@@ -106,7 +109,7 @@ fn chain_from(
         }
         for set in led.get(&node).into_iter().flatten() {
             for (place, member) in sets[*set].iter().enumerate().skip(1) {
-                if !reached.contains_key(member) {
+                if !reached.contains_key(member) && may_lead(*member) {
                     reached.insert(*member, Some((node, (*set, place))));
                     waiting.push_back(*member);
                 }
@@ -126,11 +129,12 @@ fn pass_on(sets: &mut [Vec<NodeId>], load: &mut Load, chain: Vec<Step>) {
 
 fn place_one(catalog: &Catalog, wanted: usize, load: &mut Load, seed: u64) -> Vec<NodeId> {
     let mut members = Vec::with_capacity(wanted);
-    while let Some(node) = best_addition(catalog, &members, load, seed).filter(|_| members.len() < wanted) {
+    while let Some(node) = best_or_draining(catalog, &members, load, seed).filter(|_| members.len() < wanted) {
         load.add_replica(node);
         members.push(node);
     }
-    let by_leading = |node: &NodeId| (load.leaders(*node), mix(seed ^ node.0));
+    let leaves = |node: &NodeId| catalog.node(*node).is_none_or(Node::should_be_left);
+    let by_leading = |node: &NodeId| (leaves(node), load.leaders(*node), mix(seed ^ node.0));
     members.sort_by_cached_key(by_leading);
     if let Some(leader) = members.first() {
         load.add_leader(*leader);
@@ -141,7 +145,23 @@ fn place_one(catalog: &Catalog, wanted: usize, load: &mut Load, seed: u64) -> Ve
 /// The active node that best joins `members`: from the zone least used by them, then with the
 /// fewest replicas, then by the seed.
 pub(crate) fn best_addition(catalog: &Catalog, members: &[NodeId], load: &Load, seed: u64) -> Option<NodeId> {
-    let candidates = catalog.active_nodes().filter(|node| !members.contains(&node.id));
+    best_of(catalog.active_nodes(), catalog, members, load, seed)
+}
+
+/// The same, or if there is none the best that is being drained.
+fn best_or_draining(catalog: &Catalog, members: &[NodeId], load: &Load, seed: u64) -> Option<NodeId> {
+    let draining = catalog.nodes().filter(|node| node.state == NodeState::Draining);
+    best_addition(catalog, members, load, seed).or_else(|| best_of(draining, catalog, members, load, seed))
+}
+
+fn best_of<'a>(
+    nodes: impl Iterator<Item = &'a Node>,
+    catalog: &Catalog,
+    members: &[NodeId],
+    load: &Load,
+    seed: u64,
+) -> Option<NodeId> {
+    let candidates = nodes.filter(|node| !members.contains(&node.id));
     let cost = |node: &&Node| (zone_use(catalog, members, &node.zone), load.replicas(node.id), mix(seed ^ node.id.0));
     candidates.min_by_key(cost).map(|node| node.id)
 }

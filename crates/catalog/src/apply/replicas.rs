@@ -7,7 +7,7 @@ use thalweg_types::planted::{Planted, planted};
 use thalweg_types::{NodeId, ShardId, StreamName};
 
 use super::known_shard;
-use crate::{Applied, Catalog, NodesProblem, Outcome, Refusal, Shard, ShardState};
+use crate::{Applied, Catalog, Node, NodesProblem, Outcome, Refusal, Shard, ShardState};
 
 impl Catalog {
     pub(super) fn set_replicas(&mut self, name: &StreamName, id: ShardId, replicas: &[NodeId]) -> Outcome {
@@ -59,7 +59,7 @@ impl Catalog {
         newcomers.try_for_each(|node| self.check_active(*node))
     }
 
-    /// Whether each new shard got as many distinct active nodes as there can be.
+    /// Whether each new shard got as many distinct nodes as there can be, active ones first.
     pub(super) fn check_placement(
         &self,
         placement: &[Vec<NodeId>],
@@ -69,10 +69,15 @@ impl Catalog {
         if placement.len() != shards {
             return Err(nodes(NodesProblem::Sets { given: placement.len(), wanted: shards }));
         }
-        let wanted = self.replicas_possible(replication);
+        let wanted = self.replicas_of_new_shards(replication);
+        let active_wanted = self.replicas_possible(replication);
         for members in placement {
             check_distinct(members)?;
-            members.iter().try_for_each(|node| self.check_active(*node))?;
+            let is_active = |id: &&NodeId| self.nodes.get(id).is_some_and(Node::may_receive);
+            let is_alive = |id: &NodeId| self.nodes.get(id).is_some_and(Node::is_alive);
+            let enough = members.iter().filter(is_active).count() >= active_wanted;
+            let bad = members.iter().filter(|id| !(enough && is_alive(id)));
+            bad.into_iter().try_for_each(|node| self.check_active(*node))?;
             if members.len() != wanted {
                 return Err(nodes(NodesProblem::Count { given: members.len(), wanted }));
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use thalweg_catalog::{Catalog, Command, NodeChange, placement};
+use thalweg_catalog::{Catalog, Command, NewStream, NodeChange, Operation, placement};
 use thalweg_types::NodeId;
 
 use crate::support::{START, cluster};
@@ -21,7 +21,7 @@ fn imbalance(catalog: &Catalog, named: impl Iterator<Item = NodeId>) -> u32 {
 
 proptest! {
     #[test]
-    fn sets_are_distinct_active_nodes_in_as_many_zones_as_there_can_be(
+    fn sets_are_distinct_living_nodes_active_ones_first_in_as_many_zones_as_there_can_be(
         zones in prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "d"]), 1..12),
         resting in prop::collection::vec((1u64..12, any::<bool>()), 0..3),
         shards in 1usize..20, replication in 1u32..6, seed: u64,
@@ -33,12 +33,17 @@ proptest! {
         }
         let active: Vec<NodeId> = catalog.active_nodes().map(|node| node.id).collect();
         let zones: BTreeSet<String> = active.iter().map(|node| zone(&catalog, *node)).collect();
-        let wanted = active.len().min(replication as usize);
+        let alive: Vec<NodeId> = catalog.nodes().filter(|node| node.is_alive()).map(|node| node.id).collect();
+        let wanted = alive.len().min(replication as usize);
+        let active_wanted = active.len().min(replication as usize);
         for set in placement::place(&catalog, shards, replication, seed) {
-            prop_assert!(set.iter().all(|node| active.contains(node)));
+            prop_assert!(set.iter().all(|node| alive.contains(node)));
             prop_assert_eq!(set.iter().collect::<BTreeSet<_>>().len(), wanted);
-            let spanned: BTreeSet<String> = set.iter().map(|node| zone(&catalog, *node)).collect();
-            prop_assert_eq!(spanned.len(), wanted.min(zones.len()));
+            let chosen: Vec<NodeId> = set.iter().copied().filter(|node| active.contains(node)).collect();
+            prop_assert_eq!(chosen.len(), active_wanted);
+            prop_assert!(chosen.is_empty() || active.contains(&set[0]), "who is being drained leads");
+            let spanned: BTreeSet<String> = chosen.iter().map(|node| zone(&catalog, *node)).collect();
+            prop_assert_eq!(spanned.len(), active_wanted.min(zones.len()));
         }
     }
 
@@ -64,6 +69,26 @@ fn leaders_are_even_where_choosing_set_by_set_is_not() {
     let catalog = cluster(&["a", "b", "c"].repeat(4));
     let sets = placement::place(&catalog, 17, 3, 383_990_347_742_318_415);
     assert!(imbalance(&catalog, sets.iter().map(|set| set[0])) <= 1);
+}
+
+/// With two replicas the loss of one node would be the loss of the shard.
+#[test]
+fn a_node_that_is_being_drained_takes_part_where_there_are_too_few_others() {
+    let mut catalog = cluster(&["a", "b", "c"]);
+    catalog.apply(&Command::ChangeNode { node: NodeId(1), change: NodeChange::Drain, now: START }).unwrap();
+    let sets = placement::place(&catalog, 4, 3, 5);
+    assert!(sets.iter().all(|set| set.len() == 3 && set[0] != NodeId(1)), "{sets:?}");
+    let wanted = Operation::CreateStream(NewStream::named("s".parse().unwrap(), 4));
+    let mut create = wanted.command(&catalog, START, 5).unwrap();
+    assert!(catalog.clone().apply(&create).is_ok());
+    let Command::CreateStream { placement, .. } = &mut create else { panic!("a stream is created") };
+    placement.iter_mut().for_each(|set| set.truncate(2));
+    assert!(catalog.clone().apply(&create).is_err(), "sets of two where three are there");
+
+    let node = crate::support::registration(4, "a");
+    catalog.apply(&Command::RegisterNode { node, now: START }).unwrap();
+    let sets = placement::place(&catalog, 4, 3, 5);
+    assert!(sets.iter().flatten().all(|node| *node != NodeId(1)), "{sets:?}");
 }
 
 #[test]
