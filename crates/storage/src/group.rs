@@ -221,8 +221,10 @@ impl Inner {
 
     /// The oldest segment of the write-ahead log that a start would need, if it needs any.
     pub(crate) fn oldest_segment_needed(&self) -> Option<u64> {
-        // What a call withdrew stays until that call is durable: it may come back.
-        if self.is_ahead() {
+        // What a call withdrew stays until that call is durable: it may come back. And until the record
+        // store has dropped an earlier life, the log alone tells that it is over, and what was promised
+        // since that life was last saved.
+        if self.is_ahead() || self.drop_group {
             return Some(0);
         }
         self.needed_before_trim.into_iter().chain(self.log.oldest_segment()).min()

@@ -124,15 +124,19 @@ fn round(shared: &Shared, backlog: &mut Backlog) -> Result<(), StoreError> {
 }
 
 /// Groups whose destruction is durable leave the record store before anything of a new life enters.
+/// What stays of them, their fence and their vote, is saved by the same commit: perhaps nothing else
+/// tells of it any more.
 fn drop_destroyed(shared: &Shared, groups: &[Arc<Group>], backlog: &mut Backlog) -> Result<(), StoreError> {
     let mut changes = Vec::new();
     for group in groups {
         let mut inner = group.lock();
-        if std::mem::take(&mut inner.drop_group) {
-            backlog.dropped += std::mem::take(&mut inner.stored_before);
-            // The fence of a group that is over stays: it may return.
+        // Another destruction of the group may be on its way: then the life it ends may come back.
+        if inner.drop_group && inner.pending_destroys == 0 {
+            inner.drop_group = false;
             inner.dirty = true;
-            changes.push(Change::DropGroup { group: group.id });
+            backlog.dropped += std::mem::take(&mut inner.stored_before);
+            let meta = inner.meta(inner.log.moved_end()).encode();
+            changes.extend([Change::DropGroup { group: group.id }, Change::Meta { group: group.id, meta }]);
         }
     }
     if changes.is_empty() { Ok(()) } else { commit(shared, backlog, changes) }

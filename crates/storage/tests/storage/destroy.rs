@@ -1,7 +1,10 @@
 //! Groups that leave the node, and come back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use thalweg_storage::{GroupState, RecordStore};
+use thalweg_types::GroupId;
 
 use crate::support::{A, B, Node, done, entries, entries_of_term, read_all, unasked};
 
@@ -100,4 +103,62 @@ fn a_group_that_returns_has_no_say_until_its_fence_is_lowered_after_any_number_o
     node.log.flush().unwrap();
     let node = node.crash();
     assert!(!node.log.group(A).state().fenced);
+}
+
+/// Everything that a group ever wrote is applied, moved, and gone from the write-ahead log.
+fn give_up_segments(node: &Node, group: GroupId) {
+    let end = node.log.group(group).state().last.map_or(0, |(index, _)| index + 1);
+    node.put(group, entries(end..end + 40, 4000));
+    node.log.group(group).set_applied(end + 39);
+    node.log.flush().unwrap();
+}
+
+#[test]
+fn a_vote_that_only_the_record_store_has_outlives_a_power_cut_right_after_its_group_was_dropped_there() {
+    let node = node_with_groups();
+    for group in [A, B] {
+        node.log.group(group).set_applied(19);
+        give_up_segments(&node, group);
+    }
+    node.log.group(A).destroy(unasked());
+    node.write();
+    // The round has dropped the destroyed group, and commits nothing more.
+    let store = node.store.clone();
+    node.put(B, entries(60..61, 10));
+    node.log.group(B).set_checkpoint_source(Arc::new(move || {
+        store.fail_writes("the power goes");
+        None
+    }));
+    node.log.group(B).set_applied(60);
+    assert!(node.log.flush().is_err());
+    let node = node.crash();
+    assert_eq!(node.report.damaged, None);
+    assert_eq!(node.log.groups(), [B]);
+    let state = node.log.group(A).state();
+    assert_eq!((state.vote, state.fenced), (Some(Bytes::from_static(b"vote")), true));
+}
+
+#[test]
+fn a_destruction_that_becomes_durable_while_the_mover_works_keeps_its_segment_until_it_is_saved() {
+    // The round asks for its state before it looks at group A, or after it.
+    for other in [GroupId(1), B] {
+        let node = node_with_groups();
+        let group = node.log.group(B);
+        group.set_applied(19);
+        node.log.group(A).save_vote(Bytes::from_static(b"later"), unasked());
+        node.log.group(A).destroy(unasked());
+        node.log.group(other).append(entries(20 * u64::from(other == B)..60, 4000), true, unasked());
+        node.log.begin_write();
+        let log = node.log.clone();
+        node.log.group(other).set_checkpoint_source(Arc::new(move || {
+            log.finish_write();
+            Some((59, Bytes::from_static(b"state")))
+        }));
+        node.log.group(other).set_applied(0);
+        node.log.flush().unwrap();
+        let node = node.crash();
+        assert_eq!(node.report.damaged, None);
+        assert!(!node.log.groups().contains(&A), "what was answered stays, also beside group {other}");
+        assert_eq!(node.log.group(A).state().vote, Some(Bytes::from_static(b"later")));
+    }
 }
