@@ -23,6 +23,14 @@ struct Told {
     moved: bool,
     /// When time passed while nothing ran for the first time.
     slept_first_at: Option<u64>,
+    /// The most that clocks which are right otherwise have ever shown.
+    shown_max_ms: u64,
+}
+
+impl Told {
+    fn shown_ms(&self) -> u64 {
+        EPOCH_MS + self.now_ms + self.slept_ms + self.leapt_ms
+    }
 }
 
 impl SimTime {
@@ -33,7 +41,9 @@ impl SimTime {
 
     /// Moves it on.
     pub fn set_ms(&self, now: u64) {
-        self.0.lock().now_ms = now;
+        let mut told = self.0.lock();
+        told.now_ms = now;
+        told.shown_max_ms = told.shown_max_ms.max(told.shown_ms());
     }
 
     /// So much time passes while nothing runs: only calendars notice.
@@ -66,6 +76,11 @@ impl SimTime {
     pub fn calendar(&self) -> UnixMillis {
         let told = self.0.lock();
         UnixMillis(EPOCH_MS + told.now_ms + told.slept_ms)
+    }
+
+    /// The latest time that most clocks have agreed on: a log's time does not go back with them.
+    pub fn shown_max(&self) -> UnixMillis {
+        UnixMillis(self.0.lock().shown_max_ms)
     }
 }
 
@@ -119,7 +134,7 @@ impl SimClock {
 impl Clock for SimClock {
     fn now(&self) -> UnixMillis {
         let now = self.time.now_ms();
-        let shown = self.time.calendar().0 + self.time.0.lock().leapt_ms;
+        let shown = self.time.0.lock().shown_ms();
         UnixMillis(shown.saturating_add_signed(self.error.lock().at(now)))
     }
 }

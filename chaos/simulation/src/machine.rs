@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use thalweg_controller::Image;
 use thalweg_raft::Groups;
 use thalweg_shard::ShardHost;
-use thalweg_storage::{GroupLog, MemoryStore, NodeLog};
+use thalweg_storage::{Begun, GroupLog, MemoryStore, NodeLog};
 use thalweg_types::{GroupId, NodeId};
 use thalweg_wal::{Disk, SimDisk};
 use tokio::sync::{Notify, watch};
@@ -172,6 +172,19 @@ impl Machine {
             Some((group, Durable { last: state.last, vote: state.vote.as_deref().and_then(decode_vote) }))
         };
         log.groups().into_iter().filter_map(durable).collect()
+    }
+
+    /// What is written, and will be durable after the next sync. Whether a vote is cannot be seen, so
+    /// one that may still wait, or was refused, counts as it was before.
+    pub fn written(&self, log: &NodeLog, begun: Begun) -> BTreeMap<GroupId, Durable> {
+        let mut queued = self.queued(log);
+        let before = self.durable.lock();
+        for (group, durable) in &mut queued {
+            let Some(log) = log.known_group(*group).filter(|_| begun != Begun::All) else { continue };
+            let vote = before.get(group).and_then(|before| before.vote);
+            *durable = Durable { last: log.last_written(), vote };
+        }
+        queued
     }
 
     /// What was durable may be so no more. Clients may yet hear of what it had acknowledged by `now`.

@@ -63,9 +63,9 @@ pub async fn drive(machine: Arc<Machine>, log: NodeLog) {
 
 /// One batch: written, then synced as fast as this machine's disk is just now.
 async fn write(machine: &Machine, log: &NodeLog) {
-    let queued = machine.queued(log);
-    machine.writes(log, &queued);
-    log.begin_write();
+    machine.writes(log, &machine.queued(log));
+    let begun = log.begin_write();
+    let written = machine.written(log, begun);
     let takes = machine.sync_takes();
     if !takes.is_zero() {
         sleep(takes).await;
@@ -75,6 +75,6 @@ async fn write(machine: &Machine, log: &NodeLog) {
     }
     log.finish_write();
     if !matches!(*log.health().borrow(), Health::Failed(_)) {
-        machine.synced(queued);
+        machine.synced(written);
     }
 }

@@ -248,6 +248,11 @@ impl GroupLog {
         self.group.lock().log.term_of(index)
     }
 
+    /// Index and term of the last entry that was written, be it synced or not: those above it wait.
+    pub fn last_written(&self) -> Option<(u64, u64)> {
+        self.group.lock().log.last_written()
+    }
+
     /// Replaces a corrupt entry by a peer's intact copy of the same index and term. `done` runs
     /// from the mover: the copy of a moved entry is in the record store then, that of another one
     /// is read from memory until it moves there.

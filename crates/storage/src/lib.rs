@@ -46,7 +46,7 @@ pub use errors::{OpenError, ReadError, StorageError, StoreError};
 pub use group::CheckpointSource;
 pub use group_log::{GroupLog, GroupState};
 pub use health::{Health, SYNC_BUCKETS, Stats};
-pub use node_log::NodeLog;
+pub use node_log::{Begun, NodeLog};
 pub use open::OpenReport;
 pub use options::{Driver, Options};
 pub use store::{MemoryStore, RecordStore, RocksStore};

@@ -116,6 +116,15 @@ impl LogIndex {
         index < self.moved_end || self.hot(index).is_some_and(|hot| hot.position.is_some())
     }
 
+    /// Index and term of the last entry that the writer has written.
+    pub(crate) fn last_written(&self) -> Option<(u64, u64)> {
+        let hot = self.hot.iter().take_while(|hot| hot.position.is_some()).count() as u64;
+        match self.moved_end + hot {
+            end if end > self.first() => Some((end - 1, self.terms.term_of(end - 1)?)),
+            _ => self.trimmed,
+        }
+    }
+
     /// The oldest segment that holds an entry of the hot tail.
     pub(crate) fn oldest_segment(&self) -> Option<u64> {
         self.hot.iter().filter_map(|hot| hot.position).map(|position| position.segment).min()

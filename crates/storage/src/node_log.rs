@@ -139,20 +139,23 @@ impl NodeLog {
 
     /// Writes and syncs one batch of what is queued. False if nothing was. For [`Driver::Manual`].
     pub fn run_writer_once(&self) -> bool {
-        let began = self.begin_write();
+        let begun = self.begin_write();
         self.finish_write();
-        began
+        begun != Begun::Nothing
     }
 
     /// The first half of [`run_writer_once`](Self::run_writer_once): writes one batch, which is
-    /// readable then and may be lost in a crash. False if nothing was queued. What an earlier call
-    /// wrote is finished before.
-    pub fn begin_write(&self) -> bool {
+    /// readable then and may be lost in a crash. What an earlier call wrote is finished before.
+    pub fn begin_write(&self) -> Begun {
         self.finish_write();
         let batch = writer::begin(&self.shared, Duration::ZERO);
-        let began = batch.is_some();
+        let begun = match &batch {
+            None => Begun::Nothing,
+            Some(batch) if batch.refused_any() || !self.shared.queue.is_empty() => Begun::Part,
+            Some(_) => Begun::All,
+        };
         *self.shared.writing.lock() = batch;
-        began
+        begun
     }
 
     /// The second half: syncs what was written, and answers.
@@ -179,6 +182,17 @@ impl NodeLog {
     pub fn call_for_trimmed(&self) {
         mover::call_for_trimmed(&self.shared);
     }
+}
+
+/// How much of what was queued a call of [`NodeLog::begin_write`] has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Nothing was queued.
+    Nothing,
+    /// The batch was full, or some of it was refused.
+    Part,
+    /// Everything.
+    All,
 }
 
 /// The threads of a log; they end with the last handle.

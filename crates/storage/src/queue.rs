@@ -131,6 +131,10 @@ impl Queue {
         taken
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inner.lock().items.is_empty()
+    }
+
     /// Payload bytes that wait.
     pub(crate) fn bytes(&self) -> u64 {
         self.inner.lock().bytes

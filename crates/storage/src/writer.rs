@@ -68,6 +68,12 @@ pub(crate) struct Batch {
     refused: Answered,
 }
 
+impl Batch {
+    pub(crate) fn refused_any(&self) -> bool {
+        !self.refused.is_empty()
+    }
+}
+
 /// Takes one batch and writes it. Nothing if nothing was queued.
 pub(crate) fn begin(shared: &Shared, wait: Duration) -> Option<Batch> {
     let options = &shared.options;

@@ -212,10 +212,21 @@ impl Director {
         true
     }
 
+    /// Whether a group has no majority without the node: one that was formed with fewer than three.
+    fn is_needed(&self, node: u64) -> bool {
+        let mut views = self.world.machines.iter().filter_map(|machine| machine.view());
+        views.any(|view| {
+            view.log.groups().into_iter().filter_map(|group| view.groups.get(group)).any(|group| {
+                let voters = group.status().borrow().voters.clone();
+                voters.len() < 3 && voters.iter().any(|voter| voter.0 == node)
+            })
+        })
+    }
+
     /// The victim's disk is gone for good: another machine joins, and the node is removed.
     pub(super) fn replace_node(&mut self, event: &Event) -> bool {
         let victim = self.world.plan.victim;
-        if self.power[&victim] == Power::Gone || !self.add_node() {
+        if self.power[&victim] == Power::Gone || self.is_needed(victim) || !self.add_node() {
             return false;
         }
         if self.is_up(victim) {

@@ -53,5 +53,5 @@ fn since_ns(world: &World) -> u64 {
 }
 
 fn may_be_ms(world: &World) -> u64 {
-    world.time.calendar().0 + CLOCKS_OFF_MS
+    world.time.shown_max().0 + CLOCKS_OFF_MS
 }
