@@ -32,8 +32,8 @@ dev: ## build and start a three-node cluster in one process (ARGS="--nodes 1")
 	@echo 'In a second terminal: export PATH="$(BIN):$$PATH"'
 	@exec $(BIN)/thalweg dev $(ARGS)
 
-test: ## run every test, after some hours of simulated clusters
-	@$(if $(ARGS),,$(MAKE) --no-print-directory simulate SEEDS=60 MINUTES=4 ARGS="--twice 3 --from 140")
+test: ## run every test, after five hours of simulated clusters
+	@$(if $(ARGS),,$(MAKE) --no-print-directory simulate HOURS=5 MINUTES=10 ARGS="--twice 3 --from 1000")
 	$(CARGO) test $(LOCKED) $(KEEP_GOING) --workspace $(ARGS)
 
 soak: ## run the long versions of the system tests: kills, reshards, pauses, in a release build

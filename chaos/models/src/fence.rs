@@ -9,15 +9,18 @@
 //! | `Ack` | `raft/src/transport/link.rs`: answers end with the stream they belong to |
 //! | `Crash` | `enable_leader_restore = false`: whoever starts, follows |
 //!
-//! Three nodes, one group. A node may lose the end of its log, at most one at a time: a second
+//! Three nodes, one group; or two, which are a *pair*: the one that forgot votes for the other, and
+//! has everything back when it has the other's last entry (`raft/src/fence.rs`: `is_pair`,
+//! `has_all_of`). A node may lose the end of its log, at most one at a time: a second
 //! one only after the first has its fence down. Entries are told apart by who wrote them in which
 //! term and life, while Raft compares index and term only, so that two leaders of one term show.
 //!
 //! **Votes.** They are in the same write-ahead log as the entries, so what cuts one may cut the
 //! other. A node that has forgotten its vote takes entries from a leader whom it helped to depose,
 //! and the two commit what the new leader lacks: [`Votes::Lost`] loses acknowledged entries, fence
-//! or not. [`Votes::Floor`] closes that: a bound on the terms ever voted in, kept outside the log,
-//! in which a node that forgot goes on, voting only in higher ones.
+//! or not. [`Votes::Floor`] closes that: a bound on the terms ever voted in, in which a node that
+//! forgot goes on, voting only in higher ones (`raft/src/fence.rs`: `assumed_vote`, whose bound is
+//! the time in milliseconds).
 //!
 //! What the model takes for granted: that the loss is noticed. The fence file is written every
 //! 100 ms, so a log that is cut within what was synced since is taken for torn.
@@ -30,7 +33,7 @@ use stateright::{Model, Property};
 
 use crate::explore::Protocol;
 
-/// Nodes of the group.
+/// Nodes of the group, at most.
 pub const NODES: usize = 3;
 
 /// A defect that the model must expose.
@@ -38,7 +41,7 @@ pub const NODES: usize = 3;
 pub enum Bug {
     /// Nothing is fenced.
     FenceOff,
-    /// A group that lost everything counts as new (`distrust_empty` unset).
+    /// A group that lost everything counts as new again.
     EmptyTrusted,
     /// The fence comes down at the first commit that the replica hears of and has.
     LoweredByAnyCommit,
@@ -54,11 +57,13 @@ pub enum Bug {
     LeaderRestored,
     /// Votes go to logs that are behind.
     VoteForAnyLog,
+    /// Three are taken for a pair.
+    ThreeArePair,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 9] = [
+    pub const ALL: [Bug; 10] = [
         Bug::FenceOff,
         Bug::EmptyTrusted,
         Bug::LoweredByAnyCommit,
@@ -68,6 +73,7 @@ impl Bug {
         Bug::AckOutlivesItsStream,
         Bug::LeaderRestored,
         Bug::VoteForAnyLog,
+        Bug::ThreeArePair,
     ];
 }
 
@@ -76,7 +82,7 @@ impl Bug {
 pub enum Votes {
     /// It is there still.
     Kept,
-    /// It may be gone as well, as is possible today.
+    /// It may be gone as well, and nothing stands for it.
     Lost,
     /// It may be gone, but not a bound on the terms voted in.
     Floor,
@@ -85,6 +91,8 @@ pub enum Votes {
 /// The model and its bounds.
 #[derive(Clone, Debug)]
 pub struct Fences {
+    /// Two or three.
+    pub nodes: usize,
     /// What happens to votes.
     pub votes: Votes,
     /// Highest term.
@@ -104,7 +112,16 @@ pub struct Fences {
 impl Fences {
     /// What CI explores.
     pub fn short() -> Fences {
-        Fences { votes: Votes::Kept, terms: 2, entries: 3, losses: 1, crashes: 0, truncations_lost: false, bug: None }
+        Fences {
+            nodes: NODES,
+            votes: Votes::Kept,
+            terms: 2,
+            entries: 3,
+            losses: 1,
+            crashes: 0,
+            truncations_lost: false,
+            bug: None,
+        }
     }
 
     /// Where planted bugs are looked for: some need a third term.
@@ -117,6 +134,20 @@ impl Fences {
         Fences { terms: 3, crashes: 1, truncations_lost: true, ..Fences::planted() }
     }
 
+    /// Two nodes, which may forget votes as well.
+    pub fn pair() -> Fences {
+        Fences { nodes: 2, votes: Votes::Floor, crashes: 1, truncations_lost: true, ..Fences::planted() }
+    }
+
+    /// The same for `make models`.
+    pub fn long_pair() -> Fences {
+        Fences { terms: 4, entries: 3, losses: 2, ..Fences::pair() }
+    }
+
+    fn are_pair(&self) -> bool {
+        self.nodes == 2 || self.has(Bug::ThreeArePair)
+    }
+
     fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)
     }
@@ -127,11 +158,11 @@ impl Model for Fences {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::new()]
+        vec![State::new(self.nodes)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        (0..NODES).for_each(|node| state.actions_of(self, node, actions));
+        (0..self.nodes).for_each(|node| state.actions_of(self, node, actions));
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {

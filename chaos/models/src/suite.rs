@@ -73,6 +73,7 @@ fn fences(long: bool) -> Vec<Case> {
         Case::new("fence", "", Expected::Holds, right),
         Case::new("fence", "votes lost with the log", Expected::Broken, with_votes(Votes::Lost)),
         Case::new("fence", "votes lost, terms bounded", Expected::Holds, with_votes(Votes::Floor)),
+        Case::new("fence", "of two", Expected::Holds, if long { Fences::long_pair() } else { Fences::pair() }),
     ];
     let planted = |bug| Fences { bug: Some(bug), ..Fences::planted() };
     cases.extend(fence::Bug::ALL.map(|bug| Case::new("fence", format!("{bug:?}"), Expected::Broken, planted(bug))));

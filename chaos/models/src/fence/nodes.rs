@@ -1,4 +1,4 @@
-//! Three replicas, one step at a time.
+//! The replicas, one step at a time.
 //!
 //! A leader's message arrives in the step that sends it: one that came later on the same stream
 //! would find a follower that is merely slow, and one of an earlier stream never arrives. What
@@ -82,6 +82,13 @@ pub enum Action {
         /// Who is asked.
         voter: usize,
     },
+    /// One of a pair that has the last entry of the other, which forgot nothing, has everything back.
+    Vouch {
+        /// The other.
+        whole: usize,
+        /// Which one.
+        fenced: usize,
+    },
     /// A candidate with a majority leads.
     Lead(usize),
     /// A leader takes a command.
@@ -114,7 +121,7 @@ pub enum Action {
 
 impl State {
     /// Node 0 leads term 1, and everybody has its first entry.
-    pub(super) fn new() -> State {
+    pub(super) fn new(nodes: usize) -> State {
         let entry = Entry { term: 1, by: 0, life: 0 };
         let node = |id| Node {
             term: 1,
@@ -130,12 +137,16 @@ impl State {
             floor: 0,
             life: 0,
         };
-        State { nodes: (0..NODES).map(node).collect(), acked: vec![(entry, 1)], crashes: 0, lowered: false }
+        State { nodes: (0..nodes).map(node).collect(), acked: vec![(entry, 1)], crashes: 0, lowered: false }
     }
 
     pub(super) fn actions_of(&self, model: &Fences, id: usize, actions: &mut Vec<Action>) {
         let node = &self.nodes[id];
-        let others = || (0..NODES).filter(move |other| *other != id);
+        let others = || (0..model.nodes).filter(move |other| *other != id);
+        if model.are_pair() && !node.fenced && node.role != Role::Leader {
+            let vouched = others().filter(|other| self.nodes[*other].fenced && self.has_all_of(*other, id));
+            actions.extend(vouched.map(|fenced| Action::Vouch { whole: id, fenced }));
+        }
         let may_campaign = !node.fenced || model.has(Bug::FencedCampaigns);
         if node.role != Role::Leader && node.term < model.terms && may_campaign {
             actions.push(Action::Campaign(id));
@@ -187,9 +198,16 @@ impl State {
         let (asks, asked) = (&self.nodes[candidate], &self.nodes[voter]);
         let newest = |node: &Node| (node.log.last().map_or(0, |entry| entry.term), node.log.len());
         let free = asks.term > asked.term || (asks.term == asked.term && asked.voted.is_none_or(|to| to == candidate));
-        let has_say = !asked.fenced || model.has(Bug::FencedVotes);
+        let has_say = !asked.fenced || model.has(Bug::FencedVotes) || model.are_pair();
         let complete = newest(asks) >= newest(asked) || model.has(Bug::VoteForAnyLog);
         has_say && free && complete && asks.term > asked.floor && asks.granted & (1 << voter) == 0
+    }
+
+    /// Whether the last entry of `whole` is in the log of `fenced`, as far as index and term tell.
+    fn has_all_of(&self, fenced: usize, whole: usize) -> bool {
+        let (whole, fenced) = (&self.nodes[whole].log, &self.nodes[fenced].log);
+        let last = whole.last().map(|entry| entry.term);
+        last.is_some() && last == whole.len().checked_sub(1).and_then(|at| fenced.get(at)).map(|entry| entry.term)
     }
 
     pub(super) fn step(&mut self, model: &Fences, action: &Action) {
@@ -204,6 +222,10 @@ impl State {
                 let asked = &mut self.nodes[voter];
                 (asked.term, asked.voted, asked.role) = (term, Some(candidate), Role::Follower);
                 self.nodes[candidate].granted |= 1 << voter;
+            }
+            Action::Vouch { fenced, .. } => {
+                self.nodes[fenced].fenced = false;
+                self.lowered = true;
             }
             Action::Lead(id) => {
                 let node = &mut self.nodes[id];
@@ -231,7 +253,7 @@ impl State {
                 Role::Follower => (node.granted, node.matched) = (0, [0; NODES]),
             }
         }
-        for id in 0..NODES {
+        for id in 0..self.nodes.len() {
             let awaited = |ack: &(usize, u8, u8)| {
                 let leader = &self.nodes[ack.0];
                 leader.role == Role::Leader && leader.term == ack.1 && leader.matched[id] < ack.2
@@ -285,6 +307,7 @@ impl State {
             return;
         }
         node.matched[id] = node.matched[id].max(matched);
+        // Of two nodes the third has nothing, so that what both have is in the middle.
         let mut sorted = node.matched;
         sorted.sort_unstable();
         let majority = usize::from(sorted[NODES / 2]).min(node.log.len());
