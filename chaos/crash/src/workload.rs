@@ -141,7 +141,7 @@ impl Owner {
                 self.term += 1;
                 Call::Install { index: end + self.random.random_range(0..9), term: self.term }
             }
-            10 if self.random.random_bool(0.1) => Call::Destroy,
+            10 if self.random.random_bool(0.4) => Call::Destroy,
             _ => self.append(end),
         }
     }
