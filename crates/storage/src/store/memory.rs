@@ -25,6 +25,8 @@ struct Inner {
     /// How to get back to the last commit, newest change last.
     undo: Vec<Undo>,
     failing: Option<String>,
+    /// Commits that succeed before writes fail.
+    commits_left: Option<u64>,
 }
 
 /// What was there before a change.
@@ -53,7 +55,7 @@ impl MemoryStore {
                 Undo::Node(before) => inner.node = before,
             }
         }
-        inner.failing = None;
+        (inner.failing, inner.commits_left) = (None, None);
     }
 
     /// Another store that holds the same: what happens to one does not happen to the other.
@@ -66,6 +68,11 @@ impl MemoryStore {
     /// Lets every later write fail, until [`MemoryStore::crash`].
     pub fn fail_writes(&self, reason: &str) {
         self.0.lock().failing = Some(reason.to_owned());
+    }
+
+    /// Lets `commits` more commits succeed and every later write fail, until [`MemoryStore::crash`].
+    pub fn fail_after_commits(&self, commits: u64) {
+        self.0.lock().commits_left = Some(commits);
     }
 
     /// Flips one bit of a stored entry. False if there is no such entry.
@@ -82,7 +89,8 @@ impl MemoryStore {
 
 impl Inner {
     fn check(&self) -> Result<(), StoreError> {
-        self.failing.clone().map_or(Ok(()), |reason| Err(StoreError::Failed(reason)))
+        let ended = || (self.commits_left == Some(0)).then(|| "simulated failure after a commit".to_owned());
+        self.failing.clone().or_else(ended).map_or(Ok(()), |reason| Err(StoreError::Failed(reason)))
     }
 
     fn apply(&mut self, change: &Change) {
@@ -139,6 +147,7 @@ impl RecordStore for MemoryStore {
         inner.check()?;
         changes.iter().for_each(|change| inner.apply(change));
         inner.undo.clear();
+        inner.commits_left = inner.commits_left.map(|left| left - 1);
         Ok(())
     }
 

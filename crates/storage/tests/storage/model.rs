@@ -56,6 +56,10 @@ enum Op {
     PowerCut {
         after: u64,
     },
+    /// The record store takes so many more commits; with the next write to it everything ends.
+    StoreEnds {
+        after: u64,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -75,6 +79,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Flush),
         1 => Just(Op::Crash),
         1 => (0u64..12).prop_map(|after| Op::PowerCut { after }),
+        1 => (0u64..3).prop_map(|after| Op::StoreEnds { after }),
     ]
 }
 
@@ -168,6 +173,7 @@ struct World {
     groups: Vec<Model>,
     term: u64,
     power_is_off: bool,
+    store_ends: bool,
 }
 
 impl World {
@@ -175,7 +181,7 @@ impl World {
         let options = Options { cache_bytes, move_bytes: 4096, hot_tail_bytes: 48 * 1024, ..small_options() };
         let model = || Model { history: vec![Group::default()], applied_end: 0 };
         let groups = (0..GROUPS).map(|_| model()).collect();
-        let world = World { node: Some(Node::with(options)), groups, term: 1, power_is_off: false };
+        let world = World { node: Some(Node::with(options)), groups, term: 1, power_is_off: false, store_ends: false };
         world.set_sources();
         world
     }
@@ -218,9 +224,13 @@ impl World {
                 self.node().disk.power_off_after(after);
                 self.power_is_off = true;
             }
+            Op::StoreEnds { after } => {
+                self.node().store.fail_after_commits(after);
+                self.store_ends = true;
+            }
         }
         if matches!(&*self.node().log.health().borrow(), thalweg_storage::Health::Failed(_)) {
-            assert!(self.power_is_off, "nothing fails without a fault");
+            assert!(self.power_is_off || self.store_ends, "nothing fails without a fault");
             self.crash();
         }
     }
@@ -324,7 +334,7 @@ impl World {
         let node = self.node.take().expect("a node runs").crash();
         assert_eq!(node.report.damaged, None);
         self.node = Some(node);
-        self.power_is_off = false;
+        (self.power_is_off, self.store_ends) = (false, false);
         for group in 0..GROUPS {
             let seen = Group::seen(&self.log(group));
             let state = self.log(group).state();
