@@ -68,6 +68,8 @@ pub(crate) struct Inner {
     pub(crate) needed_before_trim: Option<u64>,
     /// Destructions that are not durable yet: until they are, the record store must not change.
     pub(crate) pending_destroys: u32,
+    /// Those of them that were refused: a later one ends the same lives.
+    pub(crate) refused_destroys: u32,
     /// Truncations that are not durable yet: until they are, what they withdrew must stay on disk.
     pub(crate) pending_truncates: u32,
     /// The record store may still have an earlier life, which is durably over.
@@ -197,6 +199,7 @@ impl Inner {
     pub(crate) fn destroy(&mut self) {
         *self = Inner {
             pending_destroys: self.pending_destroys + 1,
+            refused_destroys: self.refused_destroys,
             pending_truncates: self.pending_truncates,
             drop_group: self.drop_group,
             stored_before: self.stored_before + self.stored,
@@ -206,11 +209,14 @@ impl Inner {
         };
     }
 
-    /// A destruction was answered. If it failed, the group may come back with the next start.
+    /// A destruction was answered. If it failed, the group may come back with the next start, unless a
+    /// later one succeeds.
     pub(crate) fn destroyed(&mut self, durable: bool) {
         if durable {
-            self.pending_destroys -= 1;
+            self.pending_destroys -= 1 + std::mem::take(&mut self.refused_destroys);
             self.drop_group = true;
+        } else {
+            self.refused_destroys += 1;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg_storage::{GroupState, RecordStore};
+use thalweg_storage::{Done, GroupState, RecordStore, StorageError};
 use thalweg_types::GroupId;
 
 use crate::support::{A, B, Node, done, entries, entries_of_term, read_all, unasked};
@@ -161,4 +161,31 @@ fn a_destruction_that_becomes_durable_while_the_mover_works_keeps_its_segment_un
         assert!(!node.log.groups().contains(&A), "what was answered stays, also beside group {other}");
         assert_eq!(node.log.group(A).state().vote, Some(Bytes::from_static(b"later")));
     }
+}
+
+#[test]
+fn a_destruction_that_found_no_space_and_was_asked_for_again_pins_nothing() {
+    let node = node_with_groups();
+    node.log.group(B).set_applied(19);
+    node.disk.set_capacity(Some(node.disk_used()));
+    let refused = |call: &dyn Fn(Done)| {
+        let (callback, answer) = done();
+        call(callback);
+        node.write();
+        matches!(answer.recv().unwrap(), Err(StorageError::Full { .. }))
+    };
+    let votes = || refused(&|done| node.log.group(B).save_vote(Bytes::from(vec![7; 4000]), done));
+    assert!((0..100).any(|_| votes()), "even votes find no space any more");
+    assert!(refused(&|done| node.log.group(A).destroy(done)));
+    node.disk.set_capacity(None);
+    node.write();
+    assert!(!refused(&|done| node.log.group(A).destroy(done)));
+    for _ in 0..3 {
+        give_up_segments(&node, B);
+    }
+    let wal_bytes = node.log.stats().wal_bytes;
+    assert!(wal_bytes < 200_000, "{wal_bytes}");
+    let node = node.crash();
+    assert_eq!((node.report.damaged.clone(), node.log.groups()), (None, vec![B]));
+    assert_eq!(node.log.group(A).state().vote, Some(Bytes::from_static(b"vote")));
 }
