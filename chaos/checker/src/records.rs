@@ -88,6 +88,10 @@ fn copies(history: &History, logs: &Logs, findings: &mut Findings) -> Copies {
             }
             let write = &history.writes[entry.write as usize];
             phantom(log, entry, write, findings);
+            // A copy may have expired before the write was over: nobody knew of it any more.
+            if entry.position < log.perhaps_trimmed(write.done) {
+                continue;
+            }
             let count = &mut copies.count[entry.write as usize];
             *count += 1;
             if *count == 1 {

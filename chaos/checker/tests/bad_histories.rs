@@ -377,6 +377,20 @@ fn the_histories_they_were_made_from_are_good() {
 }
 
 #[test]
+fn a_copy_that_expired_before_its_retry_is_no_duplicate() {
+    let trimmed_at = |time| {
+        ten_and(|h| {
+            h.writes.push(acked(11, 0, 120, 1100, 3000));
+            h.reads = vec![read(1, 0, 1200, Start::At(Position(110)), &[(110, 11)]), last(99, 0, &[(120, 11)])];
+            h.trims.push(trim(time, 115, 8000));
+        })
+    };
+    let report = check(&trimmed_at(2000), &Options::default()).unwrap();
+    assert!(report.is_clean(), "{report:#?}");
+    assert_eq!(check(&trimmed_at(3001), &Options::default()).unwrap().kinds(), [Duplicated]);
+}
+
+#[test]
 fn what_nobody_came_to_is_counted_and_not_judged() {
     let history = ten_and(|h| drop(std::mem::take(&mut h.reads)));
     let report = check(&history, &Options::default()).unwrap();

@@ -9,9 +9,9 @@
 //! | `Ack` | `raft/src/transport/link.rs`: answers end with the stream they belong to |
 //! | `Crash` | `enable_leader_restore = false`: whoever starts, follows |
 //!
-//! Three nodes, one group; or two, which are a *pair*: the one that forgot votes for the other, and
-//! has everything back when it has the other's last entry (`raft/src/fence.rs`: `is_pair`,
-//! `has_all_of`). A node may lose the end of its log, at most one at a time: a second
+//! Three nodes, one group; or two, which are a *pair*: the one that forgot votes for the other
+//! (`raft/src/fence.rs`: `is_pair`). Who forgot asks the others, and has everything back when each of
+//! them is whole and has nothing that it lacks (`raft/src/inquiry.rs`). A node may lose the end of its log, at most one at a time: a second
 //! one only after the first has its fence down. Entries are told apart by who wrote them in which
 //! term and life, while Raft compares index and term only, so that two leaders of one term show.
 //!
@@ -59,11 +59,13 @@ pub enum Bug {
     VoteForAnyLog,
     /// Three are taken for a pair.
     ThreeArePair,
+    /// One of two others is asked whether anything is missing.
+    OneIsAsked,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 10] = [
+    pub const ALL: [Bug; 11] = [
         Bug::FenceOff,
         Bug::EmptyTrusted,
         Bug::LoweredByAnyCommit,
@@ -74,6 +76,7 @@ impl Bug {
         Bug::LeaderRestored,
         Bug::VoteForAnyLog,
         Bug::ThreeArePair,
+        Bug::OneIsAsked,
     ];
 }
 

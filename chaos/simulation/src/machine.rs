@@ -33,6 +33,13 @@ pub struct Durable {
 impl Durable {
     /// Whether a replica's log has all of it, or what came later.
     pub fn is_in(&self, log: &GroupLog) -> bool {
+        let vote = log.state().vote.as_deref().and_then(decode_vote);
+        let votes_on = self.vote.is_none_or(|(term, ..)| vote.is_some_and(|(now, ..)| now >= term));
+        self.entries_in(log) && votes_on
+    }
+
+    /// Whether a replica's log has the entries.
+    pub fn entries_in(&self, log: &GroupLog) -> bool {
         let state = log.state();
         let has = |(index, term): (u64, u64)| {
             let end = state.last.map_or(0, |(last, _)| last + 1);
@@ -40,9 +47,7 @@ impl Durable {
             // An entry whose term cannot be read is damaged in the record store: that is found elsewhere.
             trimmed || (index < end && log.read_term(index).is_none_or(|found| found == term))
         };
-        let vote = state.vote.as_deref().and_then(decode_vote);
-        let votes_on = self.vote.is_none_or(|(term, ..)| vote.is_some_and(|(now, ..)| now >= term));
-        self.last.is_none_or(has) && votes_on
+        self.last.is_none_or(has)
     }
 }
 
@@ -76,7 +81,7 @@ pub struct Machine {
     pub boots: AtomicU64,
     /// What was durable at the last sync, by group.
     pub durable: Mutex<BTreeMap<GroupId, Durable>>,
-    /// What was durable before the disk was damaged last, and when that was.
+    /// What was durable before the disk was damaged lately, and when that was.
     pub lost: Mutex<(u64, BTreeMap<GroupId, Durable>)>,
     /// What was durable when the log's fence file was written last.
     pub remembered: Mutex<BTreeMap<GroupId, Durable>>,
@@ -189,14 +194,13 @@ impl Machine {
 
     /// What was durable may be so no more. Clients may yet hear of what it had acknowledged by `now`.
     pub fn lose(&self, now: u64) {
-        *self.lost.lock() = (now, std::mem::take(&mut *self.durable.lock()));
-        let mut owed = self.owed.lock();
-        for (group, durable) in std::mem::take(&mut *self.remembered.lock()) {
-            let known = owed.entry(group).or_default();
-            let term_first = |last: &Option<(u64, u64)>| last.map(|(index, term)| (term, index));
-            known.last = std::cmp::max_by_key(known.last, durable.last, term_first);
-            known.vote = known.vote.max(durable.vote);
+        let mut lost = self.lost.lock();
+        if now >= lost.0 + NEWS_MS_MAX {
+            lost.1.clear();
         }
+        lost.0 = now;
+        add(&mut lost.1, std::mem::take(&mut *self.durable.lock()));
+        add(&mut self.owed.lock(), std::mem::take(&mut *self.remembered.lock()));
     }
 
     /// Whether entry `index` of a group is, or was until just before `now`, on this disk.
@@ -216,6 +220,9 @@ impl Machine {
             !goes_on
         });
         *self.taken_back.lock() = taken_back.map(|(group, _)| *group).collect();
+        // What a leader had taken back is not missed either.
+        let stands = |group: &GroupId, before: &Durable| log.known_group(*group).is_some_and(|log| before.is_in(&log));
+        self.remembered.lock().retain(|group, before| stands(group, before));
     }
 
     /// A sync covered `what`.
@@ -227,6 +234,16 @@ impl Machine {
     /// The log's fence file was written.
     pub fn remembers(&self) {
         *self.remembered.lock() = self.durable.lock().clone();
+    }
+}
+
+/// Adds what is further on in `more`.
+fn add(to: &mut BTreeMap<GroupId, Durable>, more: BTreeMap<GroupId, Durable>) {
+    for (group, durable) in more {
+        let known = to.entry(group).or_default();
+        let term_first = |last: &Option<(u64, u64)>| last.map(|(index, term)| (term, index));
+        known.last = std::cmp::max_by_key(known.last, durable.last, term_first);
+        known.vote = known.vote.max(durable.vote);
     }
 }
 

@@ -17,11 +17,10 @@ use openraft::raft::TransferLeaderRequest;
 use thalweg_types::{GroupId, NodeId};
 use tokio::sync::broadcast;
 
-use crate::GroupStatus;
 use crate::group::{Group, Inner};
 use crate::groups::NodeParts;
-use crate::hand_over;
 use crate::transport::PeerEvent;
+use crate::{GroupStatus, hand_over, inquiry};
 
 /// How long a replica without history waits for the first member to initialise the group.
 const INITIALISE_STAGGER: Duration = Duration::from_secs(2);
@@ -234,6 +233,9 @@ async fn campaign(inner: &Arc<Inner>, dead: Option<NodeId>) {
     let mut status = inner.status.subscribe();
     let votes = status.wait_for(|status| status.voters.contains(&inner.node.id));
     let votes = tokio::time::timeout(STATUS_LAG, votes).await.is_ok();
+    if inner.is_fenced() {
+        inquiry::inquire(inner).await;
+    }
     if inner.is_fenced() || !votes {
         inner.wake();
         return;

@@ -324,15 +324,10 @@ impl Inner {
         }
     }
 
-    /// After an append: looks where this replica stands, and lowers the fence when the leader's word shows that everything is back.
-    pub(crate) fn observe_commit(&self, committed: Option<LogId>) {
-        let leader_term = self.status.borrow().term;
-        self.standing.look(leader_term, self.last_applied());
-        if !self.lost_entries() {
-            return;
-        }
-        let last = self.log.state().last;
-        if fence::may_lower(leader_term, committed, last) {
+    /// After an append of the leader of `leader_term`, whom this replica follows: lowers the fence when the leader's word
+    /// shows that everything is back.
+    fn observe_commit(&self, leader_term: u64, committed: Option<LogId>) {
+        if self.lost_entries() && fence::may_lower(leader_term, committed, |index| self.log.read_term(index)) {
             self.take_fence_down();
         }
     }
@@ -352,7 +347,8 @@ impl Inner {
         true
     }
 
-    fn take_fence_down(&self) {
+    /// Everything is back.
+    pub(crate) fn take_fence_down(&self) {
         self.log.lower_fence();
         self.fenced.store(false, Ordering::Release);
         self.mind_fence();
@@ -429,13 +425,16 @@ impl Inner {
         if let Err(why) = self.admit(&append) {
             return Reply::Refused(why);
         }
-        let (commit, prev) = (append.leader_commit, append.prev_log_id);
+        let (leader_term, commit, prev) = (append.vote.leader_id.term, append.leader_commit, append.prev_log_id);
         let matched = append.entries.last().map(|last| last.log_id()).or(prev);
         let response = match self.raft.append_entries(append).await {
             Ok(response) => response,
             Err(error) => return refused(error),
         };
-        self.observe_commit(commit);
+        self.standing.look(self.status.borrow().term, self.last_applied());
+        if matches!(response, AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_)) {
+            self.observe_commit(leader_term, commit);
+        }
         Reply::Append(match response {
             AppendEntriesResponse::Success => AppendResult::Matched(matched),
             AppendEntriesResponse::PartialSuccess(id) => AppendResult::Matched(id),

@@ -29,6 +29,7 @@ mod group;
 mod groups;
 mod hand_over;
 mod hibernate;
+mod inquiry;
 mod log_store;
 mod machine;
 mod membership;

@@ -83,9 +83,10 @@ impl LogStore {
 
     /// If the vote may be lost, takes the worst for granted, durably, before the group has a say.
     pub(crate) async fn mind_lost_vote(&mut self, node: NodeId) -> io::Result<()> {
-        let mark = if self.log.state().fenced { self.log.damage_mark() } else { 0 };
+        let state = self.log.state();
+        let mark = if state.fenced { self.log.damage_mark() } else { 0 };
         let vote = *self.vote.lock();
-        match fence::assumed_vote(vote, mark, node) {
+        match fence::assumed_vote(vote, state.last.map_or(0, |(_, term)| term), mark, node) {
             Some(assumed) => self.save_vote(&assumed).await,
             None => Ok(()),
         }

@@ -51,6 +51,8 @@ pub struct Node {
     pub ack: Option<(usize, u8, u8)>,
     /// Whether it has no say.
     pub fenced: bool,
+    /// Who has said that nothing is missing here, one bit a node.
+    pub vouched: u8,
     /// It votes in no term up to this.
     pub floor: u8,
     /// How often it lost something.
@@ -82,11 +84,11 @@ pub enum Action {
         /// Who is asked.
         voter: usize,
     },
-    /// One of a pair that has the last entry of the other, which forgot nothing, has everything back.
+    /// A fenced node hears from one that forgot nothing where its log ends, and has that entry.
     Vouch {
         /// The other.
         whole: usize,
-        /// Which one.
+        /// Who asked.
         fenced: usize,
     },
     /// A candidate with a majority leads.
@@ -134,6 +136,7 @@ impl State {
             committed: usize::from(id == 0),
             ack: None,
             fenced: false,
+            vouched: 0,
             floor: 0,
             life: 0,
         };
@@ -143,9 +146,10 @@ impl State {
     pub(super) fn actions_of(&self, model: &Fences, id: usize, actions: &mut Vec<Action>) {
         let node = &self.nodes[id];
         let others = || (0..model.nodes).filter(move |other| *other != id);
-        if model.are_pair() && !node.fenced && node.role != Role::Leader {
-            let vouched = others().filter(|other| self.nodes[*other].fenced && self.has_all_of(*other, id));
-            actions.extend(vouched.map(|fenced| Action::Vouch { whole: id, fenced }));
+        if !node.fenced {
+            let new = |other: &usize| self.nodes[*other].vouched & (1 << id) == 0;
+            let asks = others().filter(|other| self.nodes[*other].fenced && self.has_all_of(*other, id)).filter(new);
+            actions.extend(asks.map(|fenced| Action::Vouch { whole: id, fenced }));
         }
         let may_campaign = !node.fenced || model.has(Bug::FencedCampaigns);
         if node.role != Role::Leader && node.term < model.terms && may_campaign {
@@ -207,7 +211,7 @@ impl State {
     fn has_all_of(&self, fenced: usize, whole: usize) -> bool {
         let (whole, fenced) = (&self.nodes[whole].log, &self.nodes[fenced].log);
         let last = whole.last().map(|entry| entry.term);
-        last.is_some() && last == whole.len().checked_sub(1).and_then(|at| fenced.get(at)).map(|entry| entry.term)
+        last == whole.len().checked_sub(1).and_then(|at| fenced.get(at)).map(|entry| entry.term)
     }
 
     pub(super) fn step(&mut self, model: &Fences, action: &Action) {
@@ -223,9 +227,14 @@ impl State {
                 (asked.term, asked.voted, asked.role) = (term, Some(candidate), Role::Follower);
                 self.nodes[candidate].granted |= 1 << voter;
             }
-            Action::Vouch { fenced, .. } => {
-                self.nodes[fenced].fenced = false;
-                self.lowered = true;
+            Action::Vouch { whole, fenced } => {
+                let node = &mut self.nodes[fenced];
+                node.vouched |= 1 << whole;
+                let others = if model.has(Bug::OneIsAsked) { 1 } else { model.nodes - 1 };
+                if node.vouched.count_ones() as usize >= others {
+                    (node.fenced, node.vouched) = (false, 0);
+                    self.lowered = true;
+                }
             }
             Action::Lead(id) => {
                 let node = &mut self.nodes[id];
@@ -280,6 +289,9 @@ impl State {
             if model.truncations_lost && same < follower.log.len() {
                 follower.untruncated = follower.log.clone();
             }
+            if same < follower.log.len() {
+                follower.vouched = 0;
+            }
             follower.log.truncate(same);
             follower.log.extend_from_slice(&from.log[same..upto]);
         }
@@ -288,7 +300,7 @@ impl State {
             follower.ack = Some((leader, from.term, upto as u8));
         }
         if follower.fenced && State::may_lower(model, &from, follower) {
-            follower.fenced = false;
+            (follower.fenced, follower.vouched) = (false, 0);
             self.lowered = true;
         }
     }
@@ -324,7 +336,7 @@ impl State {
         if !leads_on {
             (node.role, node.granted, node.matched, node.committed) = (Role::Follower, 0, [0; NODES], 0);
         }
-        node.ack = None;
+        (node.ack, node.vouched) = (None, 0);
         // Streams to it break, and answers on them are never taken.
         for other in &mut self.nodes {
             other.ack = other.ack.filter(|(leader, ..)| *leader != id);

@@ -22,7 +22,8 @@ struct Shard {
     arrived: UnixMillis,
     sealed: bool,
     trimmed: bool,
-    producers: BTreeMap<ProducerId, u64>,
+    /// The last batch of each, and its index.
+    producers: BTreeMap<ProducerId, (u64, u64)>,
 }
 
 impl Admitted {
@@ -39,7 +40,7 @@ impl Admitted {
         if let Command::Trim { last, .. } = command {
             super::trims::trimmed(world, group, last);
         }
-        if let Some(wrong) = shard.take(&command) {
+        if let Some(wrong) = shard.take(entry.index, &command) {
             world.violated("admitted", format!("group {group}, index {}: {wrong}: {command:?}", entry.index));
         }
     }
@@ -47,7 +48,7 @@ impl Admitted {
 
 impl Shard {
     /// What is wrong with the command, if anything.
-    fn take(&mut self, command: &Command) -> Option<String> {
+    fn take(&mut self, index: u64, command: &Command) -> Option<String> {
         match *command {
             Command::Append { .. } if self.sealed => Some("behind the seal".to_owned()),
             Command::Append { arrived, tag, .. } => {
@@ -57,7 +58,7 @@ impl Shard {
                     return Some(format!("the arrival falls below {before:?}"));
                 }
                 let tag = tag?;
-                let last = self.producers.insert(tag.producer, tag.sequence)?;
+                let (last, _) = self.producers.insert(tag.producer, (tag.sequence, index))?;
                 let follows = tag.sequence == last + 1 || (self.trimmed && tag.sequence > last);
                 (!follows).then(|| format!("the producer's last batch was {last}"))
             }
@@ -65,9 +66,9 @@ impl Shard {
                 self.sealed = true;
                 None
             }
-            Command::Trim { .. } => {
+            Command::Trim { last, .. } => {
                 // Producers of whom nothing is left are forgotten, and may begin anew.
-                self.trimmed = true;
+                self.producers.retain(|_, (_, index)| *index > last.index);
                 None
             }
         }

@@ -1,12 +1,14 @@
-//! A replica that lost what it acknowledged never leads, and is trusted only once it has it back or
-//! has an entry of the leader who gave it everything.
+//! A replica that lost what it acknowledged never leads, and is trusted only once it has it back, has
+//! an entry of the leader who gave it everything, or nobody has anything that it lacks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thalweg_raft::Group;
 use thalweg_types::GroupId;
 
 use super::Seen;
+use crate::machine::Machine;
 use crate::world::World;
 
 /// The newest term in which each start of a replica was seen behind its fence.
@@ -37,7 +39,9 @@ impl Fences {
         let Some(before) = owed.get(&id) else { return };
         let last_term = state.last.map_or(0, |(_, term)| term);
         let lowered_early = self.0.get(&at).is_some_and(|term| last_term < *term);
-        if lowered_early && !before.is_in(group.log()) {
+        let lacks =
+            |machine: &Arc<Machine>| machine.durable.lock().get(&id).is_some_and(|has| !has.entries_in(group.log()));
+        if lowered_early && !before.is_in(group.log()) && world.machines.iter().any(lacks) {
             let detail = format!("{name}, group {id}: trusted at {:?}, having lost {before:?}", state.last);
             world.violated("fence", detail);
         }

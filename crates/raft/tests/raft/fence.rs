@@ -132,6 +132,24 @@ async fn one_of_two_that_forgot_elects_the_other_one_which_has_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sole_replica_that_forgot_has_nobody_to_ask_and_stays_fenced() {
+    let mut cluster = Cluster::start(1).await;
+    let group = cluster.open(1, 1, &[1]).await;
+    let leader = leader_of([&group]).await;
+    for i in 0..20 {
+        put(&leader, &format!("value-{i}")).await;
+    }
+    drop((group, leader));
+    let parts = cluster.stop_without_close(1).await;
+    damage(parts.0.path());
+    cluster.restart(1, parts).await;
+    let forgetful = cluster.open(1, 1, &[1]).await;
+    let mut status = forgetful.status();
+    let trusted = tokio::time::timeout(LONG_ENOUGH, status.wait_for(|status| !status.fenced || status.leading));
+    assert!(trusted.await.is_err(), "what only this replica had is gone, and it goes on as if nothing were");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_left_and_returned_elects_nobody_who_missed_that_it_had_left() {
     let mut cluster = Cluster::start(4).await;
     let groups = cluster.open_all(7, &ALL).await;

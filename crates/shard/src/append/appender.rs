@@ -95,6 +95,10 @@ impl Appender {
         self.wait_until_open().await?;
         self.wait_while_taking_over().await;
         let term = self.leading_term()?;
+        // What a new leader applied meanwhile may have been the seal.
+        if let Some(answer) = self.state.with(|state| state.sealed()).and_then(|_| self.ending().answer(tag)) {
+            return answer.map(Ticket::known);
+        }
         let judgement = self.judge(term, tag);
         let is_new = matches!(judgement, Judgement::Propose | Judgement::Answer(Outcome::Gap { .. }));
         if is_new && self.in_flight.lock().sealing() {
