@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use thalweg_storage::{Driver, Health};
+use thalweg_storage::{Driver, Health, OpenError, StoreError};
 
 use super::case::Case;
 use super::golden::{Golden, Left, copy_tree};
@@ -84,7 +84,10 @@ fn judge(history: &History, data: &Path) -> Result<Outcome, String> {
     let groups = node.log.groups();
     drop(node);
 
-    let node = open(data, "a second time")?;
+    let node = match open(data, "a second time")? {
+        Ok(node) => node,
+        Err(refused) => return Ok(refused),
+    };
     let again = detected_again(&node, history, finding)?;
     if groups != node.log.groups() {
         return Err(format!("groups {groups:?} at first, {:?} at the second start", node.log.groups()));
@@ -97,7 +100,10 @@ fn judge(history: &History, data: &Path) -> Result<Outcome, String> {
     }
     drop(node);
 
-    let node = open(data, "after healing")?;
+    let node = match open(data, "after healing")? {
+        Ok(node) => node,
+        Err(refused) => return Ok(refused),
+    };
     nothing_lost(&node, &mut history.clone(), Crash::Process).map_err(|error| format!("after healing: {error}"))?;
     Ok(Outcome::Kept { finding, said, healed: finding > Finding::Whole })
 }
@@ -123,6 +129,14 @@ fn detected_again(node: &Node, history: &History, first: Finding) -> Result<Find
     }
 }
 
-fn open(data: &Path, when: &str) -> Result<Node, String> {
-    Node::open_whole(data, Driver::Threads).map_err(|error| format!("does not open {when}: {error}"))
+/// Starts a node again. The record store may meet a damaged table only now, where what was written since
+/// lets its iterators stand in other blocks than before, and refuse to open; nothing else may.
+fn open(data: &Path, when: &str) -> Result<Result<Node, Outcome>, String> {
+    match Node::open_whole(data, Driver::Threads) {
+        Ok(node) => Ok(Ok(node)),
+        Err(OpenError::Store(StoreError::Failed(said))) if said.starts_with("Corruption") => {
+            Ok(Err(Outcome::Kept { finding: Finding::Refused, said, healed: false }))
+        }
+        Err(error) => Err(format!("does not open {when}: {error}")),
+    }
 }
