@@ -44,6 +44,7 @@ pub(crate) fn attend(group: &Group) {
         tokio::spawn(take_snapshots(Arc::downgrade(inner))),
         tokio::spawn(find_leader(Arc::downgrade(inner))),
         tokio::spawn(stand_back(Arc::downgrade(inner))),
+        tokio::spawn(lower_fence(Arc::downgrade(inner))),
     ];
     inner.tasks.lock().extend(tasks);
 }
@@ -87,6 +88,16 @@ async fn stand_back(group: Weak<Inner>) {
         if inner.is_fenced() && inner.leads() {
             hand_over::step_aside(&inner).await;
         }
+    }
+}
+
+/// Lowers the fence of a replica that is vouched for.
+async fn lower_fence(group: Weak<Inner>) {
+    let Some(vouched_for) = group.upgrade().map(|inner| inner.vouched_for.clone()) else { return };
+    loop {
+        vouched_for.notified().await;
+        let Some(inner) = group.upgrade() else { return };
+        inner.save_lowered_fence().await;
     }
 }
 

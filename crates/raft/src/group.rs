@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     raft: Raft,
     awake: AtomicBool,
     fenced: AtomicBool,
+    /// Everything that was lost is back.
+    pub(crate) vouched_for: Arc<Notify>,
     last_active: Mutex<Instant>,
     wakes: AtomicU64,
     propose_order: tokio::sync::Mutex<()>,
@@ -91,6 +93,7 @@ impl Group {
             raft,
             awake: AtomicBool::new(false),
             fenced: AtomicBool::new(fenced),
+            vouched_for: Arc::default(),
             last_active: Mutex::new(Instant::now()),
             wakes: AtomicU64::new(0),
             propose_order: tokio::sync::Mutex::new(()),
@@ -347,9 +350,21 @@ impl Inner {
         true
     }
 
-    /// Everything is back.
+    /// Everything is back. The fence comes down when the disk knows it: what only memory knows, all
+    /// voters may forget together, and then none of them could elect another ever again.
     pub(crate) fn take_fence_down(&self) {
+        self.vouched_for.notify_one();
+    }
+
+    /// Once [`take_fence_down`](Self::take_fence_down) was called.
+    pub(crate) async fn save_lowered_fence(&self) {
+        if !self.lost_entries() {
+            return;
+        }
         self.log.lower_fence();
+        if let Err(error) = self.node.save().await {
+            return tracing::warn!(group = %self.id, %error, "the fence stays until it is saved that it may come down");
+        }
         self.fenced.store(false, Ordering::Release);
         self.mind_fence();
         tracing::warn!(group = %self.id, "replica has its lost entries back; the fence is lowered");

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use thalweg_storage::{Health, NodeLog};
+use thalweg_storage::{Driver, Health, NodeLog};
 use thalweg_types::{GroupId, NodeId, UnixMillis};
 use tokio::sync::watch;
 use tonic::transport::Channel;
@@ -57,6 +58,9 @@ pub(crate) struct NodeParts {
     pub(crate) repairs: Arc<Repairs>,
     groups: RwLock<BTreeMap<GroupId, Group>>,
     opening: tokio::sync::Mutex<()>,
+    saves_wanted: AtomicU64,
+    /// How many of those are served.
+    saves_done: tokio::sync::Mutex<u64>,
 }
 
 /// All Raft groups of this node. Cheap to clone.
@@ -80,6 +84,8 @@ impl Groups {
             repairs: Arc::default(),
             groups: RwLock::default(),
             opening: tokio::sync::Mutex::new(()),
+            saves_wanted: AtomicU64::new(0),
+            saves_done: tokio::sync::Mutex::new(0),
         }));
         tokio::spawn(failover::watch_peers(Arc::downgrade(&groups.0), groups.0.peers.events()));
         tokio::spawn(hibernate::run(Arc::downgrade(&groups.0)));
@@ -245,6 +251,25 @@ impl Groups {
 }
 
 impl NodeParts {
+    /// Returns when the record store has what was in memory before the call, of all groups. Calls that
+    /// come together are served together.
+    pub(crate) async fn save(&self) -> std::io::Result<()> {
+        let mine = self.saves_wanted.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut done = self.saves_done.lock().await;
+        if *done >= mine {
+            return Ok(());
+        }
+        let served = self.saves_wanted.load(Ordering::Acquire);
+        let log = self.log.clone();
+        let saved = match log.driver() {
+            Driver::Manual => log.flush(),
+            Driver::Threads => tokio::task::spawn_blocking(move || log.flush()).await.map_err(std::io::Error::other)?,
+        };
+        saved.map_err(std::io::Error::other)?;
+        *done = served;
+        Ok(())
+    }
+
     pub(crate) fn open_groups(&self) -> Vec<Group> {
         self.groups.read().values().cloned().collect()
     }

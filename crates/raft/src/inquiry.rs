@@ -42,5 +42,16 @@ pub(crate) async fn inquire(inner: &Arc<Inner>) {
     let has_all = |last| fence::has_all_of(last, |index| inner.log.read_term(index));
     if answers.into_iter().all(|answer| matches!(answer, Ok(Reply::Vote(other)) if has_all(other.last_log_id))) {
         inner.take_fence_down();
+        let mut status = inner.status.subscribe();
+        let lowered = status.wait_for(|status| !status.fenced);
+        let _ = tokio::time::timeout(inner.node.options.timing.rpc_timeout, lowered).await.is_ok();
     }
+}
+
+/// Whether `node` is there and its replica is not fenced. The same question, asked by a leader.
+pub(crate) async fn is_trusted(inner: &Inner, node: NodeId) -> bool {
+    let vote = Vote::new(inner.raft().metrics().borrow_watched().vote.leader_id.term, inner.node.id.0);
+    let last_log_id = inner.log.state().last.map(|(index, term)| log_id(term, index));
+    let question = VoteRequest { vote, last_log_id, leadership_transfer: false };
+    matches!(inner.node.peers.ask(node, Request::PreVote(inner.id, question, false)).await, Ok(Reply::Vote(_)))
 }

@@ -12,6 +12,7 @@ use thalweg_types::NodeId;
 use thalweg_types::planted::{Planted, planted};
 
 use crate::group::Inner;
+use crate::inquiry;
 
 /// Why the voters are not changed yet. Trying again is always allowed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -45,6 +46,10 @@ pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) 
     for node in &wanted {
         wait_caught_up(group, *node).await?;
     }
+    let voters: BTreeSet<u64> = group.raft().voter_ids().collect();
+    for node in wanted.difference(&voters) {
+        wait_trusted(group, NodeId(*node)).await?;
+    }
     if group.raft().voter_ids().collect::<BTreeSet<_>>() != wanted {
         let change = group.raft().change_membership(wanted.clone(), false);
         change.await.map_err(|error| refused(&error))?;
@@ -60,6 +65,17 @@ pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) 
         removal.await.map_err(|error| refused(&error))?;
     }
     Ok(())
+}
+
+/// Waits until a newcomer is not fenced: voters that were all fenced could elect nobody, and those who
+/// could are gone then.
+async fn wait_trusted(group: &Arc<Inner>, node: NodeId) -> Result<(), MembershipError> {
+    let trusted = async {
+        while !inquiry::is_trusted(group, node).await {
+            tokio::time::sleep(LEARN_POLL).await;
+        }
+    };
+    tokio::time::timeout(LEARN_TIMEOUT, trusted).await.map_err(|_| MembershipError::StillLearning(node))
 }
 
 /// Waits until `node` has the log up to shortly before the leader's end.

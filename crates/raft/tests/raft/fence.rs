@@ -190,3 +190,43 @@ async fn a_replica_that_left_and_returned_elects_nobody_who_missed_that_it_had_l
     tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
     assert_eq!(bodies(&empty, last).await, ["known to all", "known to the new members", "after"]);
 }
+
+/// What only memory knew would be forgotten with a process: a group whose voters all forgot that they
+/// may vote has no leader ever again, and who had everything was released.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_returned_votes_only_when_its_disk_knows_that_it_may() {
+    let mut cluster = Cluster::start(2).await;
+    let group = cluster.open(1, 7, &[1]).await;
+    let before = leader_of([&group]).await;
+    put(&before, "before").await;
+    let other = cluster.open(2, 7, &[]).await;
+    before.change_voters([NodeId(2)].into()).await.unwrap();
+    drop((group, before));
+    let leader = leader_of([&other]).await;
+    cluster.node(1).groups.destroy(GroupId(7)).await.unwrap();
+    cluster.node(1).log.flush().unwrap();
+
+    let returned = cluster.open(1, 7, &[]).await;
+    cluster.node(1).gate.shut();
+    let back = tokio::spawn({
+        let leader = leader.clone();
+        async move { leader.change_voters([NodeId(1)].into()).await }
+    });
+    let last = put(&leader, "meanwhile").await;
+    assert_eq!(bodies(&returned, last).await, ["before", "meanwhile"]);
+    let changed = tokio::time::timeout(LONG_ENOUGH, back).await;
+    assert!(!matches!(changed, Ok(Ok(Ok(())))), "it votes, and its disk has it fenced");
+    drop(returned);
+
+    let parts = cluster.kill(1).await;
+    cluster.restart(1, parts).await;
+    let returned = cluster.open(1, 7, &[]).await;
+    let changed = async {
+        while leader.change_voters([NodeId(1)].into()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), changed).await.expect("it votes once it may");
+    let leader = leader_of([&returned]).await;
+    put(&leader, "after").await;
+}

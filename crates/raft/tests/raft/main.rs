@@ -1,6 +1,7 @@
 //! Raft groups of real nodes in one process.
 
 mod fence;
+mod gated;
 mod group;
 mod repair;
 mod support;

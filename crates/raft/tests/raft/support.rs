@@ -14,6 +14,8 @@ use thalweg_wal::RealDisk;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 
+use crate::gated::{Gate, Gated};
+
 /// Remembers the bodies of all commands since the snapshot index; `trim:N` moves that index.
 #[derive(Default)]
 struct Recorder {
@@ -81,6 +83,8 @@ pub(crate) struct Node {
     pub(crate) runtime: Option<tokio::runtime::Runtime>,
     pub(crate) dir: Option<tempfile::TempDir>,
     pub(crate) store: Arc<MemoryStore>,
+    /// What commits of the record store pass.
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl Drop for Node {
@@ -90,16 +94,17 @@ impl Drop for Node {
 }
 
 impl Node {
-    fn open_log(dir: &tempfile::TempDir, store: &Arc<MemoryStore>) -> NodeLog {
+    fn open_log(dir: &tempfile::TempDir, store: Gated) -> NodeLog {
         let options = thalweg_storage::Options {
             damage_mark: DAMAGE_MARK,
             ..thalweg_storage::Options::new(dir.path().join("wal"))
         };
-        NodeLog::open(options, Arc::new(RealDisk), store.clone(), Driver::Threads).unwrap().0
+        NodeLog::open(options, Arc::new(RealDisk), Arc::new(store), Driver::Threads).unwrap().0
     }
 
     async fn start(id: u64, listener: TcpListener, dir: tempfile::TempDir, store: Arc<MemoryStore>) -> Node {
-        let log = Node::open_log(&dir, &store);
+        let gate = Gate::open();
+        let log = Node::open_log(&dir, Gated { store: store.clone(), gate: gate.clone() });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = listener.into_std().unwrap();
         let (opened, connector) = (log.clone(), Arc::new(TcpConnector));
@@ -112,12 +117,13 @@ impl Node {
             tokio::spawn(serving);
             groups
         });
-        Node { groups: started.await.unwrap(), log, runtime: Some(runtime), dir: Some(dir), store }
+        Node { groups: started.await.unwrap(), log, runtime: Some(runtime), dir: Some(dir), store, gate }
     }
 
     /// Ends all tasks where they are, and closes the log; the data stays.
     async fn kill(mut self) -> (tempfile::TempDir, Arc<MemoryStore>) {
         self.runtime.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+        self.gate.lose();
         let _ = self.log.close();
         (self.dir.take().unwrap(), self.store.clone())
     }
