@@ -208,25 +208,31 @@ async fn a_replica_that_returned_votes_only_when_its_disk_knows_that_it_may() {
 
     let returned = cluster.open(1, 7, &[]).await;
     cluster.node(1).gate.shut();
-    let back = tokio::spawn({
+    let change = tokio::spawn({
         let leader = leader.clone();
         async move { leader.change_voters([NodeId(1)].into()).await }
     });
+    let stopped = change.abort_handle();
     let last = put(&leader, "meanwhile").await;
     assert_eq!(bodies(&returned, last).await, ["before", "meanwhile"]);
-    let changed = tokio::time::timeout(LONG_ENOUGH, back).await;
+    let changed = tokio::time::timeout(LONG_ENOUGH, change).await;
     assert!(!matches!(changed, Ok(Ok(Ok(())))), "it votes, and its disk has it fenced");
+    stopped.abort();
     drop(returned);
 
     let parts = cluster.kill(1).await;
     cluster.restart(1, parts).await;
     let returned = cluster.open(1, 7, &[]).await;
-    let changed = async {
-        while leader.change_voters([NodeId(1)].into()).await.is_err() {
+    let changing = async {
+        loop {
+            let _ = leader.change_voters([NodeId(1)].into()).await.is_ok();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), changed).await.expect("it votes once it may");
-    let leader = leader_of([&returned]).await;
-    put(&leader, "after").await;
+    let leads = async { returned.status().wait_for(|status| status.leading).await.map(drop).unwrap() };
+    let leads = async {
+        tokio::select! { () = leads => {}, () = changing => {} }
+    };
+    tokio::time::timeout(Duration::from_secs(30), leads).await.expect("it votes once it may");
+    put(&returned, "after").await;
 }
