@@ -234,9 +234,10 @@ fn decode_append(mut from: Frame) -> Result<AppendEntriesRequest<TypeConfig>, Ma
     let count = codec::get_u32(head, "append")? as usize;
     let mut take = |bytes: usize| from.take(bytes).ok_or(Malformed("append"));
     let mut sizes = take(count.saturating_mul(16))?;
-    let first = prev_log_id.map_or(0, |id| id.index + 1);
+    let first = prev_log_id.map_or(Some(0), |id| id.index.checked_add(1)).ok_or(Malformed("append"))?;
+    let end = first.checked_add(count as u64).ok_or(Malformed("append"))?;
     let mut entries = Vec::with_capacity(count);
-    for index in first..first + count as u64 {
+    for index in first..end {
         let term = codec::get_u64(&mut sizes, "append")?;
         let head_length = codec::get_u32(&mut sizes, "append")? as usize;
         let body_length = codec::get_u32(&mut sizes, "append")? as usize;
@@ -399,6 +400,21 @@ mod tests {
             let yes = Reply::Yes.encode(number).into_bytes();
             prop_assert!(frame.starts_with(&yes));
             prop_assert!(matches!(Reply::decode(yes), Ok((_, Reply::Yes))));
+        }
+
+        #[test]
+        fn an_append_behind_the_last_index_is_no_append(below in 0u64..4, count in 1usize..6) {
+            let append = AppendEntriesRequest {
+                vote: Vote::new_committed(3, 1),
+                prev_log_id: Some(log_id(2, 7)),
+                entries: (8..8 + count as u64).map(|index| Entry::new(log_id(3, index), EntryPayload::Blank)).collect(),
+                leader_commit: None,
+            };
+            let mut frame = Request::Append(GroupId(1), append).encode(9).into_bytes().to_vec();
+            let at = frame.windows(8).rposition(|bytes| bytes == 7u64.to_le_bytes()).unwrap();
+            frame[at..at + 8].copy_from_slice(&(u64::MAX - below).to_le_bytes());
+            let read = Request::decode(Frame::whole(frame.into()));
+            prop_assert_eq!(read.is_ok(), below as usize > count);
         }
 
         #[test]
