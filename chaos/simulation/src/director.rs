@@ -38,6 +38,8 @@ const RESTART_MS: u64 = 1_000;
 const SETTLES_WITHIN_MS: u64 = 120_000;
 /// Segments that a connection may have under way.
 const TCP_CAPACITY: usize = 1 << 16;
+/// What a black hole swallowed keeps its port for long.
+const EPHEMERAL_PORTS: std::ops::RangeInclusive<u16> = 10_000..=65_535;
 
 /// Panics of this process.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -101,6 +103,7 @@ impl Director {
             .min_message_latency(Duration::from_millis(1))
             .max_message_latency(Duration::from_millis(plan.latency_ms_max))
             .tcp_capacity(TCP_CAPACITY)
+            .ephemeral_ports(EPHEMERAL_PORTS)
             .simulation_duration(Duration::from_secs(1 << 30))
             .enable_random_order()
             .build();

@@ -121,14 +121,17 @@ impl Group {
     }
 
     /// How many entries that the living leader said are committed are not applied here; nothing if
-    /// this replica cannot tell, because it knows no such leader or is fenced.
+    /// this replica cannot tell, because it knows no such leader, is fenced, or leads and is cut off: there
+    /// may be another leader then.
     pub fn entries_behind(&self) -> Option<u64> {
         if planted(Planted::FollowerClaimsNewest) {
             return Some(0);
         }
         let inner = &self.0;
         let status = inner.status.borrow();
-        let leads = status.leading.then_some(0);
+        let up = |voter: &&NodeId| **voter == inner.node.id || inner.node.peers.is_up(**voter);
+        let leads = status.leading && status.voters.iter().filter(up).count() * 2 > status.voters.len();
+        let leads = leads.then_some(0);
         let leader = status.leader.filter(|leader| inner.node.peers.is_up(*leader) && !status.fenced);
         leads.or_else(|| leader.and_then(|_| inner.standing.behind(status.term, inner.last_applied())))
     }

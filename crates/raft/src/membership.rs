@@ -1,13 +1,15 @@
 //! Changing who votes in a group.
 //!
-//! Holds: a node learns everything before it votes; one joint change replaces any number of
-//! voters at once; nobody is taken out before the new set is committed; only a voter changes anything.
+//! Holds: a node learns everything before it votes, and a majority of the new voters has learned it; one
+//! joint change replaces any number of voters at once; nobody is taken out before the new set is
+//! committed; only a voter changes anything. Who votes already and is dead stops no change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::ChangeMembers;
+use openraft::async_runtime::WatchReceiver;
 use thalweg_types::NodeId;
 use thalweg_types::planted::{Planted, planted};
 
@@ -43,9 +45,7 @@ pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) 
     for node in wanted.difference(&known) {
         group.raft().add_learner(*node, (), false).await.map_err(|error| refused(&error))?;
     }
-    for node in &wanted {
-        wait_caught_up(group, *node).await?;
-    }
+    wait_caught_up(group, &wanted).await?;
     let voters: BTreeSet<u64> = group.raft().voter_ids().collect();
     for node in wanted.difference(&voters) {
         wait_trusted(group, NodeId(*node)).await?;
@@ -67,6 +67,26 @@ pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) 
     Ok(())
 }
 
+/// Waits until each newcomer, and a majority of all, is there and has the log up to shortly before the
+/// leader's end.
+async fn wait_caught_up(group: &Arc<Inner>, wanted: &BTreeSet<u64>) -> Result<(), MembershipError> {
+    if planted(Planted::VoterWithoutTheLog) {
+        return Ok(());
+    }
+    let mut behind = group.node.id;
+    let caught_up = async {
+        loop {
+            match who_is_behind(group, wanted)? {
+                None => return Ok(()),
+                Some(node) => behind = node,
+            }
+            tokio::time::sleep(LEARN_POLL).await;
+        }
+    };
+    let timed = tokio::time::timeout(LEARN_TIMEOUT, caught_up).await;
+    timed.unwrap_or(Err(MembershipError::StillLearning(behind)))
+}
+
 /// Waits until a newcomer is not fenced: voters that were all fenced could elect nobody, and those who
 /// could are gone then.
 async fn wait_trusted(group: &Arc<Inner>, node: NodeId) -> Result<(), MembershipError> {
@@ -78,27 +98,22 @@ async fn wait_trusted(group: &Arc<Inner>, node: NodeId) -> Result<(), Membership
     tokio::time::timeout(LEARN_TIMEOUT, trusted).await.map_err(|_| MembershipError::StillLearning(node))
 }
 
-/// Waits until `node` has the log up to shortly before the leader's end.
-async fn wait_caught_up(group: &Arc<Inner>, node: u64) -> Result<(), MembershipError> {
-    use openraft::async_runtime::WatchReceiver;
-    if node == group.node.id.0 || planted(Planted::VoterWithoutTheLog) {
-        return Ok(());
-    }
-    let caught_up = async {
-        loop {
-            let metrics = group.raft().metrics().borrow_watched().clone();
-            let Some(replication) = metrics.replication else {
-                return Err(MembershipError::Refused("this node does not lead the group".to_owned()));
-            };
-            // Of a log so short that all of it may be missing, a node that never answered has nothing.
-            let matched = replication.get(&node).and_then(|id| id.as_ref().map(|id| id.index));
-            let close = |matched: u64| matched + CAUGHT_UP_ENTRIES >= metrics.last_log_index.unwrap_or(0);
-            if matched.is_some_and(close) {
-                return Ok(());
-            }
-            tokio::time::sleep(LEARN_POLL).await;
-        }
+/// Whom the change has to wait for, if anybody.
+fn who_is_behind(group: &Arc<Inner>, wanted: &BTreeSet<u64>) -> Result<Option<NodeId>, MembershipError> {
+    let metrics = group.raft().metrics().borrow_watched().clone();
+    let Some(replication) = metrics.replication else {
+        return Err(MembershipError::Refused("this node does not lead the group".to_owned()));
     };
-    let timed = tokio::time::timeout(LEARN_TIMEOUT, caught_up).await;
-    timed.unwrap_or(Err(MembershipError::StillLearning(NodeId(node))))
+    let last = metrics.last_log_index.unwrap_or(0);
+    let is_behind = |node: &u64| {
+        // Of a log so short that all of it may be missing, a node that never answered has nothing.
+        let matched = replication.get(node).and_then(|id| id.as_ref().map(|id| id.index));
+        let has_most = matched.is_some_and(|matched| matched + CAUGHT_UP_ENTRIES >= last);
+        *node != metrics.id && !(has_most && group.node.peers.is_up(NodeId(*node)))
+    };
+    let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
+    let behind: Vec<u64> = wanted.iter().copied().filter(is_behind).collect();
+    let newcomer = behind.iter().find(|node| !voters.contains(node));
+    let minority = behind.len() * 2 < wanted.len();
+    Ok(newcomer.or(behind.first().filter(|_| !minority)).map(|node| NodeId(*node)))
 }

@@ -40,7 +40,8 @@ impl GroupStatus {
     ) -> GroupStatus {
         let members = metrics.membership_config.membership();
         // What a follower knows to be committed lags, and says nothing of who votes now.
-        let committed = (metrics.state == ServerState::Leader).then(|| metrics.committed_membership_config.membership());
+        let committed =
+            (metrics.state == ServerState::Leader).then(|| metrics.committed_membership_config.membership());
         let leads = metrics.state == ServerState::Leader;
         let term = metrics.vote.leader_id.term;
         let heard =

@@ -36,7 +36,12 @@ impl Director {
         let mut leaders = 0;
         for node in &shard.replicas {
             if self.power[&node.0] == Power::Gone {
-                return Some(format!("node {node} is gone and still has a replica"));
+                let image = self.world.newest_image()?;
+                let nodes: Vec<_> = image.catalog.nodes().map(|node| (node.id, node.state)).collect();
+                return Some(format!(
+                    "node {node} is gone and still has a replica: {shard:?}; {nodes:?}; {}",
+                    self.states(shard)
+                ));
             }
             let Some(view) = self.world.machine(node.0).view() else { return Some(format!("node {node} is not up")) };
             let Some(group) = view.groups.get(shard.group) else { return Some(format!("not open on node {node}")) };

@@ -152,6 +152,32 @@ async fn an_idle_group_falls_asleep_and_a_write_wakes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dead_voter_that_stays_one_does_not_keep_another_from_being_replaced() {
+    let mut cluster = Cluster::start(4).await;
+    let groups = cluster.open_all(1, &[1, 2, 3]).await;
+    let leader = leader_of(&groups).await;
+    put(&leader, "before").await;
+    let own = leader.status().borrow().leader.unwrap();
+    let others: Vec<NodeId> = [1, 2, 3].map(NodeId).into_iter().filter(|node| *node != own).collect();
+    let newcomer = cluster.open(4, 1, &[]).await;
+    let (dead, leaving) = (others[0], others[1]);
+    drop(cluster.kill(dead.0).await);
+    let changed = async {
+        while leader.change_voters([own, dead, NodeId(4)].into_iter().collect()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        leader.status().wait_for(|status| !status.voters.contains(&leaving)).await.unwrap().voters.clone()
+    };
+    let voters = tokio::time::timeout(Duration::from_secs(30), changed).await.expect("it is replaced");
+    assert!(voters.contains(&dead), "{voters:?}");
+    let last = put(&leader, "after").await;
+    assert_eq!(bodies(&newcomer, last).await, ["before", "after"]);
+    // Two of the four are the majority of the new three only if the newcomer is one of them.
+    let alone = tokio::time::timeout(Duration::from_secs(15), leader.change_voters([own, dead].into_iter().collect()));
+    assert!(alone.await.is_ok_and(|changed| changed.is_err()), "two voters of which one is dead could commit nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_voter_starts_at_the_trim_point_and_lacks_nothing_after_it() {
     let cluster = Cluster::start(4).await;
     let groups = cluster.open_all(1, &[1, 2, 3]).await;
@@ -302,6 +328,12 @@ async fn a_leader_without_a_majority_vouches_for_nothing() {
     }
     // The others may have elected somebody else and gone on, for all it knows.
     assert!(leader.read_barrier().await.is_err());
+    let cut_off = async {
+        while leader.entries_behind().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), cut_off).await.expect("it does not say that it has everything");
     let written = leader.propose(command("never on a majority")).await;
     if written.is_ok() {
         let in_log = async {
