@@ -25,9 +25,9 @@ pub struct Operation {
 
 /// The longest that one may take.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
-/// Attempts to remove a node, and the time between two of them.
-const REMOVALS_MAX: u32 = 20;
-const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
+/// Attempts to remove a node, or to take an operation back, and the time between two of them.
+const ATTEMPTS_MAX: u32 = 20;
+const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
 /// Shards that operations make, at most.
 const SHARDS_MAX: u64 = 6;
 
@@ -37,7 +37,18 @@ pub async fn operate(world: Arc<World>, client: Client) {
     while let Some(operation) = to_do.recv().await {
         let (world, client) = (world.clone(), client.clone());
         tokio::spawn(async move {
-            let doing = perform(&world, &client, operation);
+            let doing = async {
+                let mut done = perform(&world, &client, operation).await;
+                // Somebody wants back what was before, and does not give up at once.
+                for _ in 0..ATTEMPTS_MAX {
+                    if done.is_ok() || !operation.undo {
+                        break;
+                    }
+                    sleep(ATTEMPT_PAUSE).await;
+                    done = perform(&world, &client, operation).await;
+                }
+                done
+            };
             let outcome = match timeout(OPERATION_TIMEOUT, doing).await {
                 Ok(Ok(what)) => what,
                 Ok(Err(error)) if error.perhaps_applied() => format!("perhaps: {error}"),
@@ -105,14 +116,14 @@ async fn perform(world: &World, client: &Client, operation: Operation) -> Result
             client.cluster().transfer_leader(&name, shard.id, to).await?;
             done()
         }
-        Kind::ReplaceNode => {
+        Kind::ReplaceNode | Kind::ReturnEmpty => {
             // Refused while the controller still hears from the node.
             let mut outcome = client.cluster().remove(node).await;
-            for _ in 0..REMOVALS_MAX {
+            for _ in 0..ATTEMPTS_MAX {
                 if outcome.is_ok() {
                     break;
                 }
-                sleep(REMOVAL_PAUSE).await;
+                sleep(ATTEMPT_PAUSE).await;
                 outcome = client.cluster().remove(node).await;
             }
             outcome?;
