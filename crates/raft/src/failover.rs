@@ -204,6 +204,7 @@ fn greet(group: &Group, peer: NodeId) {
 /// Takes over from a leader that died; a leader that lost a follower wakes to notice it.
 fn mourn(group: &Group, peer: NodeId) {
     let inner = group.inner();
+    inner.lose_sight();
     let status = inner.status.borrow().clone();
     // The status lags a moment behind the vote: a leader may die before it was published.
     let voted_for = inner.raft().server_metrics().borrow_watched().vote.leader_id.voted_for;

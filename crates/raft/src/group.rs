@@ -9,7 +9,7 @@ use futures::FutureExt;
 use openraft::entry::RaftEntry;
 use openraft::impls::ProgressResponder;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest};
-use openraft::{ReadPolicy, ServerState};
+use openraft::{Instant as _, ReadPolicy, ServerState};
 use parking_lot::Mutex;
 use thalweg_storage::{GroupLog, Health};
 use thalweg_types::planted::{Planted, planted};
@@ -29,6 +29,7 @@ use crate::transport::{AppendResult, Reply, Request};
 use crate::{GroupOptions, GroupStatus, Payload, Proposal, ProposeError, failover, fence, hand_over};
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, Applier>;
+type RaftInstant = openraft::type_config::alias::InstantOf<TypeConfig>;
 
 /// A group that is open on this node. Cheap to clone.
 #[derive(Clone)]
@@ -56,6 +57,8 @@ pub(crate) struct Inner {
     fenced: AtomicBool,
     /// Everything that was lost is back.
     pub(crate) vouched_for: Arc<Notify>,
+    /// When this replica last lost sight of a majority.
+    doubted_at: Mutex<Option<RaftInstant>>,
     last_active: Mutex<Instant>,
     wakes: AtomicU64,
     propose_order: tokio::sync::Mutex<()>,
@@ -94,6 +97,7 @@ impl Group {
             awake: AtomicBool::new(false),
             fenced: AtomicBool::new(fenced),
             vouched_for: Arc::default(),
+            doubted_at: Mutex::default(),
             last_active: Mutex::new(Instant::now()),
             wakes: AtomicU64::new(0),
             propose_order: tokio::sync::Mutex::new(()),
@@ -129,9 +133,7 @@ impl Group {
         }
         let inner = &self.0;
         let status = inner.status.borrow();
-        let up = |voter: &&NodeId| **voter == inner.node.id || inner.node.peers.is_up(**voter);
-        let leads = status.leading && status.voters.iter().filter(up).count() * 2 > status.voters.len();
-        let leads = leads.then_some(0);
+        let leads = (status.leading && inner.has_its_majority(&status.voters)).then_some(0);
         let leader = status.leader.filter(|leader| inner.node.peers.is_up(*leader) && !status.fenced);
         leads.or_else(|| leader.and_then(|_| inner.standing.behind(status.term, inner.last_applied())))
     }
@@ -234,6 +236,31 @@ impl Inner {
 
     pub(crate) fn is_awake(&self) -> bool {
         self.awake.load(Ordering::Acquire)
+    }
+
+    /// Whether a majority of the voters is there, and has not been away since it last answered this
+    /// leader: while it was, it may have elected another one.
+    fn has_its_majority(&self, voters: &BTreeSet<NodeId>) -> bool {
+        use openraft::async_runtime::WatchReceiver;
+        if self.is_cut_off(voters) {
+            return false;
+        }
+        let Some(doubted_at) = *self.doubted_at.lock() else { return true };
+        let acked = self.raft.metrics().borrow_watched().last_quorum_acked.as_deref().copied();
+        acked.is_some_and(|acked| acked > doubted_at)
+    }
+
+    fn is_cut_off(&self, voters: &BTreeSet<NodeId>) -> bool {
+        let up = |voter: &&NodeId| **voter == self.node.id || self.node.peers.is_up(**voter);
+        voters.iter().filter(up).count() * 2 <= voters.len()
+    }
+
+    /// A voter is not there any more.
+    pub(crate) fn lose_sight(&self) {
+        let voters = self.status.borrow().voters.clone();
+        if self.is_cut_off(&voters) {
+            *self.doubted_at.lock() = Some(RaftInstant::now());
+        }
     }
 
     /// How long nothing but heartbeats has happened.
