@@ -19,6 +19,9 @@ const VERSION: u8 = 1;
 const VERSION_DAMAGED: u8 = 2;
 const DISTRUSTS_ABSENT: u8 = 1;
 
+/// More than a group's terms rise between two losses.
+const MARKS_APART: u64 = 1 << 20;
+
 /// No group's id is below this.
 pub(crate) const NO_GROUP: GroupId = GroupId(0);
 /// Every group's id is below this.
@@ -71,6 +74,13 @@ impl NodeMeta {
         let below = bytes.try_get_u64_le().map_or(EVERY_GROUP, GroupId);
         let damage_mark = bytes.try_get_u64_le().unwrap_or(0);
         Ok(NodeMeta { commit, durable_lsn, distrusts_below: if distrusts { below } else { NO_GROUP }, damage_mark })
+    }
+
+    /// The mark of a start that finds damage again and was `given` one. A clock may have gone back since
+    /// the last one, and what was promised since then is little above that.
+    pub(crate) fn mark_after(&self, given: u64) -> u64 {
+        let earlier = self.damage_mark;
+        if earlier == 0 || given > earlier { given } else { earlier.saturating_add(MARKS_APART) }
     }
 
     /// Why log and store do not belong together; nothing if they do.

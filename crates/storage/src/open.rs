@@ -77,7 +77,7 @@ pub(crate) fn open(
             commit,
             durable_lsn: wal.durable_lsn(),
             distrusts_below: EVERY_GROUP,
-            damage_mark: options.damage_mark,
+            damage_mark: node.mark_after(options.damage_mark),
         };
         distrust::fence_all(&mut wal, &*store, &node, &mut groups, &replay.gaps)?;
         // The fence of each group is durable, so the log need not repeat its verdict; but the store that

@@ -142,6 +142,23 @@ fn a_group_younger_than_the_damage_is_trusted_after_any_number_of_starts_until_t
     assert!(node.log.group(younger).state().fenced && node.log.group(GroupId(101)).state().fenced);
 }
 
+/// What was promised since the first loss is above its mark, and may be what is lost now.
+#[test]
+fn a_clock_that_went_back_gives_no_lower_mark_than_an_earlier_loss_had() {
+    for (given, at_least) in [(3, 1_000), (0, 1_000), (1 << 40, 1 << 40)] {
+        let node = damaged_node();
+        assert_eq!(node.log.group(A).damage_mark(), 7);
+        node.put(GroupId(9), entries(0..3, 500));
+        node.log.group(GroupId(9)).set_applied(2);
+        node.log.flush().unwrap();
+        let options = Options { damage_mark: given, ..node.options.clone() };
+        let node = Node { disk: SimDisk::new(2), options, ..node }.restart();
+        assert!(node.report.damaged.is_some(), "the log is gone");
+        let mark = node.log.group(A).damage_mark();
+        assert!(mark >= at_least, "given {given}: {mark}");
+    }
+}
+
 /// A node whose group A is trimmed and checkpointed, with its store as it was before that.
 fn trimmed_node() -> (Node, MemoryStore) {
     let node = Node::start();
