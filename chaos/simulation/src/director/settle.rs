@@ -59,6 +59,8 @@ impl Director {
         let (_, applied, last) = found[0];
         let equal = found.iter().all(|replica| (replica.1, replica.2) == (applied, last))
             && last.is_none_or(|(index, _)| index == applied);
-        (!equal).then(|| format!("replicas differ: {found:?}"))
+        (!equal).then(|| {
+            format!("replicas differ: {}; wanted {:?}, settled {}", self.states(shard), shard.replicas, shard.settled)
+        })
     }
 }
