@@ -202,6 +202,8 @@ impl Group {
     /// others leave. Only on the leader; repeating it is harmless.
     pub async fn change_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
         self.0.wake();
+        // One that slept has no lease, without which openraft refuses.
+        self.0.confirm_leading().await.map_err(|error| MembershipError::Refused(error.to_string()))?;
         membership::change_voters(&self.0, voters).boxed().await
     }
 
@@ -316,6 +318,11 @@ impl Inner {
             return Err(ProposeError::NotLeader { leader: status.leader });
         }
         self.wake();
+        self.confirm_leading().await
+    }
+
+    /// Hears from a majority.
+    async fn confirm_leading(&self) -> Result<(), ProposeError> {
         let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex).boxed();
         match tokio::time::timeout(WAKE_TIMEOUT, confirmed).await {
             Ok(Ok(_)) => Ok(()),

@@ -143,6 +143,10 @@ async fn an_idle_group_falls_asleep_and_a_write_wakes_it() {
     tokio::time::timeout(Duration::from_secs(10), asleep).await.expect("all replicas fall asleep");
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(leader.status().borrow().leading, "nobody campaigned while the group slept");
+    let own = leader.status().borrow().leader.unwrap();
+    let another = [1, 2, 3].map(NodeId).into_iter().filter(|node| *node != own).take(1);
+    leader.change_voters(another.chain([own]).collect()).await.expect("a leader that sleeps changes the voters too");
+    leader.change_voters([1, 2, 3].map(NodeId).into_iter().collect()).await.unwrap();
     let started = Instant::now();
     let last = put(&leader, "b").await;
     assert!(started.elapsed() < Duration::from_millis(500));
