@@ -156,6 +156,18 @@ impl World {
         now.max(before).is_some_and(|applied| applied >= index)
     }
 
+    /// What is durable of a group, and applied, on each machine, for whoever has to find out.
+    pub fn where_is(&self, group: GroupId) -> String {
+        let on = |machine: &Arc<Machine>| {
+            let durable = machine.durable.lock().get(&group).cloned();
+            let lost = machine.lost.lock().1.get(&group).cloned();
+            let replica = machine.view().and_then(|view| view.groups.get(group));
+            let status = replica.map(|replica| (replica.status().borrow().clone(), *replica.applied().borrow()));
+            format!("{}: durable {durable:?}, lost {lost:?}, {status:?}", machine.name)
+        };
+        self.machines.iter().map(on).collect::<Vec<_>>().join("; ")
+    }
+
     /// On how many machines entry `index` of a group is durable.
     pub fn durable_on(&self, group: GroupId, index: u64) -> usize {
         let now = self.time.now_ms();

@@ -72,7 +72,8 @@ fn should_be_left(catalog: &Catalog, id: NodeId) -> bool {
 }
 
 /// The shard's set with bad nodes replaced as far as there are replacements. A lost node
-/// without one stays in the set: dropping it would not help, and it may return.
+/// without one stays in the set: dropping it would not help, and it may return. But one that lives and
+/// has a replica still, because a move away from it is not settled, is better.
 fn mend(catalog: &Catalog, stream: &Stream, shard: &Shard, load: &mut Load) -> Option<Command> {
     let (mut members, mut bad): (Vec<NodeId>, Vec<NodeId>) =
         shard.replicas.iter().partition(|id| !should_be_left(catalog, **id));
@@ -81,9 +82,11 @@ fn mend(catalog: &Catalog, stream: &Stream, shard: &Shard, load: &mut Load) -> O
         load.add_replica(node);
         members.push(node);
     }
-    bad.sort_by_key(|id| !catalog.node(*id).is_some_and(|node| node.is_alive()));
+    let alive = |id: &NodeId| catalog.node(*id).is_some_and(|node| node.is_alive());
+    bad.extend(shard.previous.iter().filter(|id| !shard.replicas.contains(id) && !members.contains(id) && alive(id)));
+    bad.sort_by_key(|id| !alive(id));
     let staying = size.saturating_sub(members.len());
-    bad.iter().skip(staying).for_each(|id| load.remove_replica(*id));
+    bad.iter().skip(staying).filter(|id| shard.replicas.contains(id)).for_each(|id| load.remove_replica(*id));
     members.extend(bad.iter().take(staying));
     changed(stream, shard, members)
 }

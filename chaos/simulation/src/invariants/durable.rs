@@ -11,7 +11,9 @@ pub fn acknowledged(world: &World, shard: ShardId, at: SequenceNumber) {
     let durable = world.durable_on(group, at.raft_index());
     if durable < replicas / 2 + 1 {
         let index = at.raft_index();
-        let detail = format!("{shard}, group {group}, index {index}: synced on {durable} of {replicas} replicas");
+        let where_it_is = world.where_is(group);
+        let detail =
+            format!("{shard}, group {group}, index {index}: synced on {durable} of {replicas} replicas; {where_it_is}");
         world.violated("durable", detail);
     }
 }
@@ -24,6 +26,9 @@ pub fn read(world: &World, shard: ShardId, at: SequenceNumber) {
         return;
     }
     let durable = world.durable_on(group, index);
-    let detail = format!("{shard}, group {group}, index {index}: read, and synced on {durable} of {replicas} replicas");
+    let where_it_is = world.where_is(group);
+    let detail = format!(
+        "{shard}, group {group}, index {index}: read, and synced on {durable} of {replicas} replicas; {where_it_is}"
+    );
     world.violated("uncommitted", detail);
 }

@@ -28,6 +28,7 @@ pub async fn run(world: &Arc<World>, client: &Client) {
         world.violated("liveness", format!("not every open shard took a record within {SERVES_WITHIN:?} of peace"));
     }
     world.trace(format_args!("app: fresh records are in"));
+    take_drains_back(world, client).await;
     let deadline = Instant::now() + READ_TIMEOUT;
     for round in 1..=READERS {
         let Ok(shards) = timeout_at(deadline, read_all(world, client)).await else {
@@ -80,6 +81,13 @@ fn fresh(shard: &ShardDescription, round: u64) -> (Record, Sent) {
     (record, Sent { client: FRESH_CLIENT, key: 1_000_000 + round, serial: 0, hash, hash_key: key, call: now_ns() })
 }
 
+/// Whatever was drained takes part again: an operation may have been done after the one that took it back.
+async fn take_drains_back(world: &World, client: &Client) {
+    for machine in &world.machines {
+        let _ = client.cluster().cancel_drain(machine.id).await;
+    }
+}
+
 async fn read_all(world: &Arc<World>, client: &Client) -> Vec<ShardDescription> {
     let reader = world.recorder.reader();
     let shards = loop {
@@ -91,7 +99,7 @@ async fn read_all(world: &Arc<World>, client: &Client) -> Vec<ShardDescription> 
     };
     for shard in &shards {
         let mut reader = reader;
-        while let Err(error) = readers::read_shard(world, client, reader, shard.id, true).await {
+        while let Err(error) = readers::read_shard(world, client, reader, shard.id, true, !shard.is_open()).await {
             world.trace(format_args!("app: {} is not read: {error}", shard.id));
             // What was read so far stands; the next attempt is another reader.
             reader = world.recorder.reader();

@@ -19,6 +19,9 @@ use crate::world::{Phase, World};
 const PAGE_BYTES: u32 = 16 * 1024;
 /// A replica says how far it is behind by its leader's last word. That word may be as old as this.
 const BELATED_NS: u64 = 10_000_000_000;
+/// How often the end of a closed shard is asked for, and the time between.
+const WAITS_FOR_END_MAX: u32 = 100;
+const WAIT_FOR_END: Duration = Duration::from_millis(200);
 /// Between two rounds of a reader that begins anew.
 const ROUND_PAUSE: Duration = Duration::from_secs(5);
 
@@ -87,7 +90,7 @@ async fn catch_up_once(world: &World, client: &Client, shards: &[ShardDescriptio
             world.cover("child read before its parent's end was told");
         }
         let reader = if early { world.recorder.reader() } else { reader };
-        if !read_shard(world, client, reader, shard.id, false).await? {
+        if !read_shard(world, client, reader, shard.id, false, false).await? {
             unfinished.insert(shard.id);
         }
     }
@@ -95,15 +98,18 @@ async fn catch_up_once(world: &World, client: &Client, shards: &[ShardDescriptio
 }
 
 /// Reads a shard from its beginning to its end of now, and tells whether it ends there for good. With
-/// `last`, nothing is written any more.
+/// `last`, nothing is written any more, and of a `closed` shard the end is waited for: its replicas may
+/// not have heard yet that it is closed.
 pub async fn read_shard(
     world: &World,
     client: &Client,
     reader: u32,
     shard: ShardId,
     last: bool,
+    closed: bool,
 ) -> Result<bool, ReadError> {
     let (mut position, mut start) = (Position::TrimHorizon, Start::Horizon);
+    let mut waits = if last && closed { WAITS_FOR_END_MAX } else { 0 };
     loop {
         let call = now_ns();
         let options = ReadOptions { max_bytes: PAGE_BYTES, ..ReadOptions::default() };
@@ -115,7 +121,9 @@ pub async fn read_shard(
         if fresh && !end {
             caught_up(world, shard, page.next_index, if last { call } else { call.saturating_sub(BELATED_NS) });
         }
-        let over = end || (page.records.is_empty() && fresh);
+        let no_more = page.records.is_empty() && fresh;
+        let waits_for_end = no_more && !end && waits > 0;
+        let over = end || (no_more && !waits_for_end);
         // That it is not behind is what a replica can tell, not a promise.
         let told = (end, false, last && over);
         world.recorder.read(reader, shard, (call, now_ns()), start, &page.records, told);
@@ -123,6 +131,10 @@ pub async fn read_shard(
             return Ok(end);
         }
         (position, start) = (Position::Index(page.next_index), Start::Continue);
+        if waits_for_end {
+            waits -= 1;
+            sleep(WAIT_FOR_END).await;
+        }
     }
 }
 

@@ -152,6 +152,29 @@ fn leadership_leaves_a_draining_node_and_moves_no_replica() {
 }
 
 #[test]
+fn a_move_to_a_node_that_died_is_taken_back_where_there_is_no_other() {
+    let mut catalog = with_stream(&["a", "b", "c", "a"], 1);
+    let before = shard(&catalog, 0).replicas.clone();
+    let out = before[2];
+    change(&mut catalog, out.0, NodeChange::Drain);
+    for command in repair::repair(&catalog, 1) {
+        catalog.apply(&command).unwrap();
+    }
+    let into = *shard(&catalog, 0).replicas.iter().find(|node| !before.contains(node)).unwrap();
+    change(&mut catalog, into.0, NodeChange::MarkDead);
+    for command in repair::repair(&catalog, 1) {
+        catalog.apply(&command).unwrap();
+    }
+    let mut replicas = shard(&catalog, 0).replicas.clone();
+    replicas.sort();
+    let mut expected = before;
+    expected.sort();
+    assert_eq!(replicas, expected, "the node that is drained lives and has everything");
+    catalog.check().unwrap();
+    assert_eq!(repair::repair(&catalog, 1), []);
+}
+
+#[test]
 fn a_moved_replica_is_released_only_when_the_new_voters_are_in_place() {
     let mut catalog = with_stream(&["a", "b", "c", "a"], 1);
     let before = shard(&catalog, 0).replicas.clone();
