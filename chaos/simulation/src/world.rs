@@ -156,6 +156,13 @@ impl World {
         now.max(before).is_some_and(|applied| applied >= index)
     }
 
+    /// Entry `index` of a group is committed, even if those who have applied it end before anybody looks.
+    pub fn is_committed(&self, group: GroupId, index: u64) {
+        let mut applied = self.applied.lock();
+        let applied = applied.entry(group).or_default();
+        *applied = (*applied).max(index);
+    }
+
     /// What is durable of a group, and applied, on each machine, for whoever has to find out.
     pub fn where_is(&self, group: GroupId) -> String {
         let on = |machine: &Arc<Machine>| {

@@ -14,8 +14,9 @@ pub fn acknowledged(world: &World, shard: ShardId, at: SequenceNumber) {
         let where_it_is = world.where_is(group);
         let detail =
             format!("{shard}, group {group}, index {index}: synced on {durable} of {replicas} replicas; {where_it_is}");
-        world.violated("durable", detail);
+        return world.violated("durable", detail);
     }
+    world.is_committed(group, at.raft_index());
 }
 
 /// A client was given a record.
@@ -23,7 +24,7 @@ pub fn read(world: &World, shard: ShardId, at: SequenceNumber) {
     let Some((group, replicas)) = world.group_of(&stream(), shard) else { return };
     let (index, majority) = (at.raft_index(), replicas / 2 + 1);
     if world.was_applied(group, index) || world.durable_on(group, index) >= majority {
-        return;
+        return world.is_committed(group, index);
     }
     let durable = world.durable_on(group, index);
     let where_it_is = world.where_is(group);
