@@ -68,7 +68,7 @@ impl GroupMeta {
 
     pub(crate) fn decode(mut bytes: Bytes) -> Result<GroupMeta, &'static str> {
         if bytes.try_get_u8() != Ok(VERSION) {
-            return Err("unknown version");
+            return Err("a version that this build does not know: a newer build wrote it, and has to be used again");
         }
         Self::decode_v1(&mut bytes).filter(|_| bytes.is_empty()).ok_or("wrong length")
     }

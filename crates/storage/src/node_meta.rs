@@ -64,7 +64,9 @@ impl NodeMeta {
         let length = match bytes.try_get_u8() {
             Ok(VERSION) => 17,
             Ok(VERSION_DAMAGED) => 33,
-            _ => return Err("unknown version"),
+            _ => {
+                return Err("a version that this build does not know: a newer build wrote it, and has to be used again");
+            }
         };
         if bytes.len() != length {
             return Err("wrong length");
