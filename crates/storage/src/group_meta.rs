@@ -9,6 +9,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::node_meta::UNKNOWN_VERSION;
 use crate::terms::TermRuns;
 
 const VERSION: u8 = 1;
@@ -68,7 +69,7 @@ impl GroupMeta {
 
     pub(crate) fn decode(mut bytes: Bytes) -> Result<GroupMeta, &'static str> {
         if bytes.try_get_u8() != Ok(VERSION) {
-            return Err("a version that this build does not know: a newer build wrote it, and has to be used again");
+            return Err(UNKNOWN_VERSION);
         }
         Self::decode_v1(&mut bytes).filter(|_| bytes.is_empty()).ok_or("wrong length")
     }

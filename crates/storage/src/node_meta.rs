@@ -19,6 +19,10 @@ const VERSION: u8 = 1;
 const VERSION_DAMAGED: u8 = 2;
 const DISTRUSTS_ABSENT: u8 = 1;
 
+/// Why metadata of a later format cannot be read.
+pub(crate) const UNKNOWN_VERSION: &str =
+    "a version that this build does not know: a newer build wrote it, and has to be used again";
+
 /// More than a group's terms rise between two losses.
 const MARKS_APART: u64 = 1 << 20;
 
@@ -64,9 +68,7 @@ impl NodeMeta {
         let length = match bytes.try_get_u8() {
             Ok(VERSION) => 17,
             Ok(VERSION_DAMAGED) => 33,
-            _ => {
-                return Err("a version that this build does not know: a newer build wrote it, and has to be used again");
-            }
+            _ => return Err(UNKNOWN_VERSION),
         };
         if bytes.len() != length {
             return Err("wrong length");
