@@ -17,9 +17,10 @@ fn text(bytes: &[u8]) -> &str {
 fn help_is_what_was_agreed() {
     let help = thalweg(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/help.txt");
+    let path = std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this"))
+        .join("tests/golden/help.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, &help.stdout).unwrap();
+        std::fs::write(&path, &help.stdout).unwrap();
     }
     let golden = std::fs::read_to_string(path).unwrap();
     assert_eq!(text(&help.stdout), golden, "when this is intended: UPDATE_GOLDEN=1 cargo test -p thalweg");

@@ -47,6 +47,6 @@ fn build(release: bool) {
 }
 
 fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this"));
     here.ancestors().nth(2).expect("this package lies two folders below the root").to_path_buf()
 }

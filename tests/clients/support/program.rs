@@ -129,7 +129,7 @@ impl Program {
 
     /// Where its files lie.
     pub fn sources(&self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(self.folder)
+        PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this")).join(self.folder)
     }
 
     fn out(&self) -> PathBuf {

@@ -26,7 +26,8 @@ fn the_tables_say_what_the_published_model_says() {
 
 #[test]
 fn the_fixture_is_what_botocore_has() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/contract/model.py");
+    let script = std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this"))
+        .join("tests/contract/model.py");
     let python = std::env::var("THALWEG_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let output = match Command::new(&python).arg(script).output() {
         Ok(output) => output,

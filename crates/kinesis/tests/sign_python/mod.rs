@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
@@ -22,7 +22,8 @@ pub(crate) fn run(script: &str, input: &[u8]) -> Option<String> {
             return None;
         }
     };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script);
+    let script =
+        PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this")).join("tests").join(script);
     let mut child = Command::new(python)
         .arg(script)
         .stdin(Stdio::piped())
