@@ -8,15 +8,18 @@
 //! the candidate does not wait for its turn. openraft's own timers, slow on purpose, stay behind all
 //! this as a net.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
-use openraft::raft::TransferLeaderRequest;
+use openraft::entry::RaftEntry;
+use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
 use thalweg_types::{GroupId, NodeId};
 use tokio::sync::broadcast;
 
+use crate::codec::{Entry, Vote, log_id};
 use crate::group::{Group, Inner};
 use crate::groups::NodeParts;
 use crate::transport::PeerEvent;
@@ -31,6 +34,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const CAMPAIGNS_MAX: u32 = 8;
 /// How far the status of a group may lag behind its log.
 const STATUS_LAG: Duration = Duration::from_millis(200);
+/// How soon a leader that lacks an entry asks the others again to take over.
+const STEP_ASIDE_AGAIN: Duration = Duration::from_secs(1);
 /// How soon a replica that knows it is needed campaigns again.
 const CALLED_AGAIN: Duration = Duration::from_millis(50);
 /// How long the first election may take before it is tried again.
@@ -85,8 +90,11 @@ async fn stand_back(group: Weak<Inner>) {
     while lacks.changed().await.is_ok() {
         let Some(inner) = group.upgrade() else { return };
         inner.mind_fence();
-        if inner.is_fenced() && inner.leads() {
+        // Again and again: those who could take over may not be there yet, or not have caught up.
+        while inner.is_fenced() && inner.leads() {
             hand_over::step_aside(&inner).await;
+            let _ = tokio::time::timeout(STEP_ASIDE_AGAIN, lacks.changed()).await.is_ok();
+            inner.mind_fence();
         }
     }
 }
@@ -121,10 +129,12 @@ async fn take_snapshots(group: Weak<Inner>) {
 /// Gives a group that was just opened a leader, if none speaks up.
 async fn find_leader(group: Weak<Inner>) {
     let Some(inner) = group.upgrade() else { return };
-    if !inner.raft().is_initialized().await.unwrap_or(true) {
+    if inner.log.state().last.is_none() {
         // Behind a fence it may have forgotten what the group is: another member makes it, or tells.
-        if !inner.is_fenced() {
+        if !inner.is_fenced() && inner.options.initial_members.contains(&inner.node.id) {
             initialise(&inner).await;
+            drop(inner);
+            begin_without_founder(group).await;
         }
         return;
     }
@@ -151,7 +161,7 @@ async fn initialise(inner: &Arc<Inner>) {
     }
     inner.wake();
     wait_for_majority(inner).await;
-    let nodes: std::collections::BTreeMap<u64, ()> = members.iter().map(|member| (member.0, ())).collect();
+    let nodes: BTreeMap<u64, ()> = members.iter().map(|member| (member.0, ())).collect();
     if let Err(error) = inner.raft().initialize(nodes).await {
         tracing::debug!(group = %inner.id, %error, "group is initialised already");
     }
@@ -162,6 +172,43 @@ async fn initialise(inner: &Arc<Inner>) {
     if late {
         campaign_in_turn(inner, None).await;
     }
+}
+
+/// openraft initialises no replica that has voted, though whom it voted for may be gone for good, and
+/// with it all that is known of the group. So whoever still has nothing begins the log itself.
+async fn begin_without_founder(group: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(INITIALISE_STAGGER).await;
+        let Some(inner) = group.upgrade() else { return };
+        // The controller's first members are an agreement of those who were there.
+        if inner.id == GroupId::CONTROLLER || inner.log.state().last.is_some() {
+            return;
+        }
+        if !inner.is_fenced() && inquiry::nobody_has_begun(&inner).await {
+            take_first_entry(&inner).await;
+            campaign_in_turn(&inner, None).await;
+        }
+    }
+}
+
+/// Takes the entry that begins the log. It follows from the first members, which are the same for all,
+/// so it is taken as if it came from the one who has this replica's vote.
+async fn take_first_entry(inner: &Arc<Inner>) {
+    let vote = inner.raft().metrics().borrow_watched().vote;
+    let (term, candidate) = (vote.leader_id.term, vote.leader_id.voted_for);
+    let nodes: BTreeMap<u64, ()> = inner.options.initial_members.iter().map(|member| (member.0, ())).collect();
+    if term == 0 || candidate == inner.node.id.0 || !nodes.contains_key(&candidate) {
+        return;
+    }
+    let Ok(members) = openraft::Membership::new(vec![nodes.keys().copied().collect()], nodes) else { return };
+    let append = AppendEntriesRequest {
+        vote: Vote::new_committed(term, candidate),
+        prev_log_id: None,
+        entries: vec![Entry::new_membership(log_id(0, 0), members)],
+        leader_commit: None,
+    };
+    let taken = inner.raft().append_entries(append).await;
+    tracing::info!(group = %inner.id, ?taken, "the first members make the group without whom they elected");
 }
 
 /// Waits a moment until enough of the first members are connected to elect a leader.

@@ -15,32 +15,25 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::raft::VoteRequest;
 use thalweg_types::NodeId;
 
-use crate::codec::{Vote, log_id};
+use crate::codec::{LogId, Vote, log_id};
 use crate::fence;
 use crate::group::Inner;
 use crate::transport::{Reply, Request};
 
-/// Asks everybody once. A question is a pre-vote, which changes nothing and is answered with the end of
-/// the other's log, by a replica that is not fenced itself.
+/// Asks everybody once.
 pub(crate) async fn inquire(inner: &Arc<Inner>) {
-    let metrics = inner.raft().metrics().borrow_watched().clone();
     let me = inner.node.id;
-    let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().map(NodeId).collect();
-    if !voters.contains(&me) || inner.repairer.lacks().borrow().any() {
+    let voters: Vec<NodeId> = {
+        let metrics = inner.raft().metrics();
+        metrics.borrow_watched().membership_config.membership().voter_ids().map(NodeId).collect()
+    };
+    if !voters.contains(&me) || voters.len() == 1 || inner.repairer.lacks().borrow().any() {
         return;
     }
-    let last_log_id = inner.log.state().last.map(|(index, term)| log_id(term, index));
-    let vote = Vote::new(metrics.vote.leader_id.term + 1, me.0);
-    let question = VoteRequest { vote, last_log_id, leadership_transfer: false };
-    let others: Vec<NodeId> = voters.into_iter().filter(|voter| *voter != me).collect();
-    if others.is_empty() {
-        return;
-    }
-    let answers =
-        others.iter().map(|voter| inner.node.peers.ask(*voter, Request::PreVote(inner.id, question.clone(), false)));
-    let answers = futures::future::join_all(answers).await;
-    let has_all = |last| fence::has_all_of(last, |index| inner.log.read_term(index));
-    if answers.into_iter().all(|answer| matches!(answer, Ok(Reply::Vote(other)) if has_all(other.last_log_id))) {
+    let others = voters.iter().filter(|voter| **voter != me);
+    let ends = futures::future::join_all(others.map(|node| end_of_log(inner, *node))).await;
+    let has_all = |last: LogId| fence::has_all_of(Some(last), |index| inner.log.read_term(index));
+    if ends.into_iter().all(|end| end.is_some_and(|last| last.is_none_or(has_all))) {
         inner.take_fence_down();
         let mut status = inner.status.subscribe();
         let lowered = status.wait_for(|status| !status.fenced);
@@ -48,10 +41,29 @@ pub(crate) async fn inquire(inner: &Arc<Inner>) {
     }
 }
 
-/// Whether `node` is there and its replica is not fenced. The same question, asked by a leader.
+/// Whether a majority of the first members, of which this is one, is there, is whole and has nothing yet,
+/// and nobody who is there has anything.
+pub(crate) async fn nobody_has_begun(inner: &Inner) -> bool {
+    let members = &inner.options.initial_members;
+    let others = members.iter().filter(|member| **member != inner.node.id);
+    let ends = futures::future::join_all(others.map(|node| end_of_log(inner, *node))).await;
+    let told: Vec<Option<LogId>> = ends.into_iter().flatten().collect();
+    (told.len() + 1) * 2 > members.len() && told.iter().all(Option::is_none)
+}
+
+/// Whether `node` is there and its replica is not fenced.
 pub(crate) async fn is_trusted(inner: &Inner, node: NodeId) -> bool {
+    end_of_log(inner, node).await.is_some()
+}
+
+/// Where the log of another node's replica ends; nothing if it is not there, or fenced itself. The question
+/// is a pre-vote, which changes nothing.
+async fn end_of_log(inner: &Inner, node: NodeId) -> Option<Option<LogId>> {
     let vote = Vote::new(inner.raft().metrics().borrow_watched().vote.leader_id.term, inner.node.id.0);
     let last_log_id = inner.log.state().last.map(|(index, term)| log_id(term, index));
     let question = VoteRequest { vote, last_log_id, leadership_transfer: false };
-    matches!(inner.node.peers.ask(node, Request::PreVote(inner.id, question, false)).await, Ok(Reply::Vote(_)))
+    match inner.node.peers.ask(node, Request::PreVote(inner.id, question, false)).await {
+        Ok(Reply::Vote(other)) => Some(other.last_log_id),
+        _ => None,
+    }
 }

@@ -12,8 +12,9 @@
 //! ```
 //! Holds: nothing acknowledged is voted away. Index and term of a damaged entry are known without
 //! its bytes, so the log counts for no less in an election, and a replica that lacks an entry which
-//! it still has to apply neither votes nor campaigns nor leads until it has it back. While it cannot
-//! apply it takes no entries either: they would only pile up in the node's write-ahead log.
+//! it has to apply or to send neither votes nor campaigns nor leads until it has it back, or needs it no
+//! more. While it cannot apply it takes no entries either: they would only pile up in the node's
+//! write-ahead log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -112,7 +113,7 @@ pub(crate) enum Need {
     Apply,
 }
 
-/// How many reads wait for an entry that is not applied here.
+/// How many reads wait for an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lacks {
     send: u32,
@@ -205,7 +206,7 @@ impl Repairer {
                 return Err(damaged);
             }
             self.node.hold_up(self.group, &damaged);
-            _lack.get_or_insert_with(|| Lack::new(self, index, need));
+            _lack.get_or_insert_with(|| Lack::new(self, need));
             let mut closed = self.closed.subscribe();
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
@@ -277,24 +278,24 @@ impl Repairer {
     }
 }
 
-/// A running group's want of one entry; ends with the read that wants it.
+/// A running group's want of one entry; ends with the read that wants it. Also a leader that cannot send
+/// an entry which is applied here stands back: a new one begins by sending from the middle of its log,
+/// perhaps what nobody else has because all others have trimmed it, and would send nothing ever again.
 struct Lack<'a> {
     repairer: &'a Repairer,
-    /// Nothing for an entry that is applied here: only the follower waits.
-    need: Option<Need>,
+    need: Need,
 }
 
 impl<'a> Lack<'a> {
-    fn new(repairer: &'a Repairer, index: u64, need: Need) -> Lack<'a> {
-        let need = (index >= repairer.applier.applied_end()).then_some(need);
-        need.into_iter().for_each(|need| repairer.lacks.send_modify(|lacks| *lacks.of(need) += 1));
+    fn new(repairer: &'a Repairer, need: Need) -> Lack<'a> {
+        repairer.lacks.send_modify(|lacks| *lacks.of(need) += 1);
         Lack { repairer, need }
     }
 }
 
 impl Drop for Lack<'_> {
     fn drop(&mut self) {
-        self.need.into_iter().for_each(|need| self.repairer.lacks.send_modify(|lacks| *lacks.of(need) -= 1));
+        self.repairer.lacks.send_modify(|lacks| *lacks.of(self.need) -= 1);
         self.repairer.node.settle(self.repairer.group);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use thalweg_raft::{Group, MembershipError, Payload, ProposeError};
-use thalweg_types::NodeId;
+use thalweg_types::{GroupId, NodeId};
 
 use crate::support::{Cluster, SEARCHED_ANEW, bodies, command, leader_of, put};
 
@@ -127,6 +127,32 @@ async fn survivors_elect_a_new_leader_at_once_when_the_leader_dies() {
     let back = cluster.open(dead.0, 1, &[1, 2, 3]).await;
     let last = put(&next, "again").await;
     assert_eq!(bodies(&back, last).await, ["before", "after", "again"]);
+}
+
+/// The founder asked for votes and is gone for good, before anybody had an entry of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_founder_is_gone_for_good_begins_without_it() {
+    let mut cluster = Cluster::start(3).await;
+    let founder = 1u64;
+    drop(cluster.kill(founder).await);
+    for id in [2, 3] {
+        let vote: Vec<u8> = [1u64.to_le_bytes(), founder.to_le_bytes()].concat().into_iter().chain([0]).collect();
+        let (saved, waits) = tokio::sync::oneshot::channel();
+        let done = move |result: Result<(), _>| {
+            let _ = saved.send(result.is_ok());
+        };
+        cluster.node(id).log.group(GroupId(1)).save_vote(vote.into(), Box::new(done));
+        assert!(waits.await.unwrap());
+    }
+    let survivors = [cluster.open(2, 1, &[1, 2, 3]).await, cluster.open(3, 1, &[1, 2, 3]).await];
+    let led = async { survivors[0].status().wait_for(|status| status.leader.is_some()).await.map(drop) };
+    tokio::time::timeout(Duration::from_secs(30), led).await.expect("somebody leads").unwrap();
+    let leader = leader_of(&survivors).await;
+    let last = put(&leader, "first").await;
+    for group in &survivors {
+        assert_eq!(bodies(group, last).await, ["first"]);
+        assert_eq!(group.status().borrow().voters.len(), 3);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
