@@ -436,7 +436,10 @@ impl Inner {
                 self.wake();
                 let candidate_last = vote.last_log_id;
                 let response = self.raft.pre_vote(vote).await;
-                if response.as_ref().is_ok_and(|vote| !vote.vote_granted && vote.last_log_id > candidate_last) {
+                // One without a log only asks.
+                let asks = candidate_last.is_none();
+                if response.as_ref().is_ok_and(|vote| !asks && !vote.vote_granted && vote.last_log_id > candidate_last)
+                {
                     self.called.notify_one();
                 }
                 response.map_or_else(refused, Reply::Vote)

@@ -15,7 +15,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::raft::VoteRequest;
 use thalweg_types::NodeId;
 
-use crate::codec::{LogId, Vote, log_id};
+use crate::codec::{LogId, Vote};
 use crate::fence;
 use crate::group::Inner;
 use crate::transport::{Reply, Request};
@@ -57,11 +57,11 @@ pub(crate) async fn is_trusted(inner: &Inner, node: NodeId) -> bool {
 }
 
 /// Where the log of another node's replica ends; nothing if it is not there, or fenced itself. The question
-/// is a pre-vote, which changes nothing.
+/// is a pre-vote, which changes nothing. It names no log, as a candidate does: else those who have more
+/// would take it for a call to campaign, again and again and all at once.
 async fn end_of_log(inner: &Inner, node: NodeId) -> Option<Option<LogId>> {
     let vote = Vote::new(inner.raft().metrics().borrow_watched().vote.leader_id.term, inner.node.id.0);
-    let last_log_id = inner.log.state().last.map(|(index, term)| log_id(term, index));
-    let question = VoteRequest { vote, last_log_id, leadership_transfer: false };
+    let question = VoteRequest { vote, last_log_id: None, leadership_transfer: false };
     match inner.node.peers.ask(node, Request::PreVote(inner.id, question, false)).await {
         Ok(Reply::Vote(other)) => Some(other.last_log_id),
         _ => None,
