@@ -104,8 +104,7 @@ mod tests {
 
     #[test]
     fn every_defect_is_built_into_the_crate_that_is_said_to_make_it() {
-        let crates =
-            PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this")).join("../../crates");
+        let crates = crate::build::root().join("crates");
         for defect in Planted::ALL {
             let mut files = Vec::new();
             sources(&crates.join(home_of(*defect)).join("src"), &mut files);

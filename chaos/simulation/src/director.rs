@@ -197,11 +197,15 @@ impl Director {
             }
             Phase::Healing | Phase::Done => {
                 let peace = self.peace_from.unwrap_or(now);
+                let over = now >= peace + SETTLES_WITHIN_MS;
+                if phase == Phase::Healing && !over {
+                    return None;
+                }
                 let unsettled = self.unsettled();
                 if phase == Phase::Done && unsettled.is_none() {
                     return Some(true);
                 }
-                if now < peace + SETTLES_WITHIN_MS {
+                if !over {
                     return None;
                 }
                 let why = unsettled.unwrap_or_else(|| "the clients have not read everything".to_owned());

@@ -38,6 +38,11 @@ impl Durable {
         self.entries_in(log) && votes_on
     }
 
+    /// Whether a node has it, as [`is_in`](Self::is_in) says.
+    pub fn is_on(&self, node: &NodeLog, group: GroupId) -> bool {
+        node.known_group(group).is_some_and(|log| self.is_in(&log))
+    }
+
     /// Whether a replica's log has the entries.
     pub fn entries_in(&self, log: &GroupLog) -> bool {
         let state = log.state();
@@ -212,17 +217,14 @@ impl Machine {
         reaches(&self.durable.lock()) || (now < lost.0 + NEWS_MS_MAX && reaches(&lost.1))
     }
 
-    /// A write of `what` begins.
-    pub fn writes(&self, log: &NodeLog, what: &BTreeMap<GroupId, Durable>) {
+    /// A write of what is in memory now begins.
+    pub fn writes(&self, log: &NodeLog) {
+        let here: BTreeSet<GroupId> = log.groups().into_iter().collect();
         let durable = self.durable.lock();
-        let taken_back = durable.iter().filter(|(group, before)| {
-            let goes_on = what.contains_key(group) && log.known_group(**group).is_some_and(|log| before.is_in(&log));
-            !goes_on
-        });
+        let taken_back = durable.iter().filter(|(group, before)| !(here.contains(group) && before.is_on(log, **group)));
         *self.taken_back.lock() = taken_back.map(|(group, _)| *group).collect();
         // What a leader had taken back is not missed either.
-        let stands = |group: &GroupId, before: &Durable| log.known_group(*group).is_some_and(|log| before.is_in(&log));
-        self.remembered.lock().retain(|group, before| stands(group, before));
+        self.remembered.lock().retain(|group, before| before.is_on(log, *group));
     }
 
     /// A sync covered `what`.

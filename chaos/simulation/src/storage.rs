@@ -63,7 +63,7 @@ pub async fn drive(machine: Arc<Machine>, log: NodeLog) {
 
 /// One batch: written, then synced as fast as this machine's disk is just now.
 async fn write(machine: &Machine, log: &NodeLog) {
-    machine.writes(log, &machine.queued(log));
+    machine.writes(log);
     let begun = log.begin_write();
     let written = machine.written(log, begun);
     let takes = machine.sync_takes();

@@ -15,7 +15,7 @@ pub mod recorder;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_client::{Client, CreateStream, Options, StreamName};
+use thalweg_client::{CallError, Client, CreateStream, ListShards, Options, ShardDescription, StreamName};
 use tokio::time::sleep;
 
 use crate::network::{Dialler, PUBLIC_PORT};
@@ -44,6 +44,12 @@ pub fn client(world: &World, number: u64) -> Client {
     options.connector = Arc::new(Dialler::new(APP, world.connections.clone()));
     options.seed = Some(world.plan.seed.wrapping_mul(31) ^ number);
     Client::connect(options).expect("the endpoints are well formed")
+}
+
+/// The open shards of the stream under load.
+pub(crate) async fn open_shards(client: &Client) -> Result<Vec<ShardDescription>, CallError> {
+    let shards = client.streams().list_shards(&stream(), ListShards::default()).await?;
+    Ok(shards.into_iter().filter(ShardDescription::is_open).collect())
 }
 
 /// The clients' machine, from beginning to end.

@@ -66,7 +66,7 @@ pub struct World {
     pub to_do: Mutex<Option<mpsc::UnboundedReceiver<Operation>>>,
     /// All shards of the stream under load that ever were, with their creation.
     pub shards: Mutex<BTreeMap<GroupId, (ShardId, UnixMillis)>>,
-    /// Up to where any replica of a group was seen to have applied.
+    /// Up to where a group is known to be committed.
     pub applied: Mutex<BTreeMap<GroupId, u64>>,
     violations: Mutex<Vec<Violation>>,
     coverage: Mutex<BTreeMap<String, u64>>,
@@ -157,22 +157,28 @@ impl World {
     }
 
     /// Entry `index` of a group is committed, even if those who have applied it end before anybody looks.
-    pub fn is_committed(&self, group: GroupId, index: u64) {
+    pub fn note_committed(&self, group: GroupId, index: u64) {
         let mut applied = self.applied.lock();
         let applied = applied.entry(group).or_default();
         *applied = (*applied).max(index);
     }
 
-    /// What is durable of a group, and applied, on each machine, for whoever has to find out.
+    /// Where each machine stands in a group, for whoever has to find out.
     pub fn where_is(&self, group: GroupId) -> String {
         let on = |machine: &Arc<Machine>| {
             let durable = machine.durable.lock().get(&group).cloned();
             let lost = machine.lost.lock().1.get(&group).cloned();
             let replica = machine.view().and_then(|view| view.groups.get(group));
-            let status = replica.map(|replica| (replica.status().borrow().clone(), *replica.applied().borrow()));
-            format!("{}: durable {durable:?}, lost {lost:?}, {status:?}", machine.name)
+            let replica = replica.map(|replica| {
+                let (status, last) = (replica.status().borrow().clone(), replica.log().state().last);
+                let (applied, behind) = (*replica.applied().borrow(), replica.entries_behind());
+                format!("{status:?}, last {last:?}, applied {applied}, behind {behind:?}")
+            });
+            let known = durable.is_some() || lost.is_some() || replica.is_some();
+            let replica = replica.unwrap_or_else(|| "not open".to_owned());
+            known.then(|| format!("{}: {replica}, durable {durable:?}, lost {lost:?}", machine.name))
         };
-        self.machines.iter().map(on).collect::<Vec<_>>().join("; ")
+        self.machines.iter().filter_map(on).collect::<Vec<_>>().join("; ")
     }
 
     /// On how many machines entry `index` of a group is durable.

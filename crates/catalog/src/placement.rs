@@ -88,17 +88,16 @@ fn relief(catalog: &Catalog, sets: &[Vec<NodeId>], load: &Load) -> Option<Vec<St
     }
     let mut busiest: Vec<NodeId> = led.keys().copied().collect();
     busiest.sort_by_key(|node| (Reverse(load.leaders(*node)), *node));
-    let may_lead = |id: NodeId| catalog.node(id).is_some_and(Node::may_receive);
-    busiest.into_iter().find_map(|from| chain_from(from, sets, &led, load, may_lead))
+    busiest.into_iter().find_map(|from| chain_from(from, catalog, sets, &led, load))
 }
 
 /// The shortest such chain from one node: a search in breadth over who may take over from whom.
 fn chain_from(
     from: NodeId,
+    catalog: &Catalog,
     sets: &[Vec<NodeId>],
     led: &BTreeMap<NodeId, Vec<usize>>,
     load: &Load,
-    may_lead: impl Fn(NodeId) -> bool,
 ) -> Option<Vec<Step>> {
     let mut reached: BTreeMap<NodeId, Option<(NodeId, Step)>> = BTreeMap::from([(from, None)]);
     let mut waiting = VecDeque::from([from]);
@@ -109,7 +108,7 @@ fn chain_from(
         }
         for set in led.get(&node).into_iter().flatten() {
             for (place, member) in sets[*set].iter().enumerate().skip(1) {
-                if !reached.contains_key(member) && may_lead(*member) {
+                if !reached.contains_key(member) && !should_be_left(catalog, *member) {
                     reached.insert(*member, Some((node, (*set, place))));
                     waiting.push_back(*member);
                 }
@@ -133,8 +132,7 @@ fn place_one(catalog: &Catalog, wanted: usize, load: &mut Load, seed: u64) -> Ve
         load.add_replica(node);
         members.push(node);
     }
-    let leaves = |node: &NodeId| catalog.node(*node).is_none_or(Node::should_be_left);
-    let by_leading = |node: &NodeId| (leaves(node), load.leaders(*node), mix(seed ^ node.0));
+    let by_leading = |node: &NodeId| (should_be_left(catalog, *node), load.leaders(*node), mix(seed ^ node.0));
     members.sort_by_cached_key(by_leading);
     if let Some(leader) = members.first() {
         load.add_leader(*leader);
@@ -164,6 +162,11 @@ fn best_of<'a>(
     let candidates = nodes.filter(|node| !members.contains(&node.id));
     let cost = |node: &&Node| (zone_use(catalog, members, &node.zone), load.replicas(node.id), mix(seed ^ node.id.0));
     candidates.min_by_key(cost).map(|node| node.id)
+}
+
+/// Whether replicas on a node should move elsewhere, and none lead there.
+pub(crate) fn should_be_left(catalog: &Catalog, id: NodeId) -> bool {
+    catalog.node(id).is_none_or(Node::should_be_left)
 }
 
 /// Members that live in a zone.

@@ -7,7 +7,7 @@
 
 use thalweg_types::NodeId;
 
-use crate::placement::{Load, best_addition, mix, zone_use};
+use crate::placement::{Load, best_addition, mix, should_be_left, zone_use};
 use crate::{Catalog, Command, Shard, ShardState, Stream, StreamStatus};
 
 /// Replaces replicas on dead and draining nodes and fills up short sets. Shards with dead
@@ -55,8 +55,7 @@ fn movable(catalog: &Catalog) -> impl Iterator<Item = (&Stream, &Shard)> {
 
 /// 0 when a replica is lost, 1 when one should leave, 2 when one is missing, nothing when well.
 fn urgency(catalog: &Catalog, stream: &Stream, shard: &Shard) -> Option<u8> {
-    let alive = |id: &NodeId| catalog.node(*id).is_some_and(|node| node.is_alive());
-    if !shard.replicas.iter().all(alive) {
+    if !shard.replicas.iter().all(|id| is_alive(catalog, *id)) {
         Some(0)
     } else if shard.replicas.iter().any(|id| should_be_left(catalog, *id)) {
         Some(1)
@@ -67,8 +66,8 @@ fn urgency(catalog: &Catalog, stream: &Stream, shard: &Shard) -> Option<u8> {
     }
 }
 
-fn should_be_left(catalog: &Catalog, id: NodeId) -> bool {
-    catalog.node(id).is_none_or(|node| node.should_be_left())
+fn is_alive(catalog: &Catalog, id: NodeId) -> bool {
+    catalog.node(id).is_some_and(|node| node.is_alive())
 }
 
 /// The shard's set with bad nodes replaced as far as there are replacements. A lost node
@@ -82,7 +81,7 @@ fn mend(catalog: &Catalog, stream: &Stream, shard: &Shard, load: &mut Load) -> O
         load.add_replica(node);
         members.push(node);
     }
-    let alive = |id: &NodeId| catalog.node(*id).is_some_and(|node| node.is_alive());
+    let alive = |id: &NodeId| is_alive(catalog, *id);
     bad.extend(shard.previous.iter().filter(|id| !shard.replicas.contains(id) && !members.contains(id) && alive(id)));
     bad.sort_by_key(|id| !alive(id));
     let staying = size.saturating_sub(members.len());

@@ -161,8 +161,7 @@ async fn initialise(inner: &Arc<Inner>) {
     }
     inner.wake();
     wait_for_majority(inner).await;
-    let nodes: BTreeMap<u64, ()> = members.iter().map(|member| (member.0, ())).collect();
-    if let Err(error) = inner.raft().initialize(nodes).await {
+    if let Err(error) = inner.raft().initialize(first_members(inner)).await {
         tracing::debug!(group = %inner.id, %error, "group is initialised already");
     }
     // The first votes may have been asked of nodes that were not connected yet.
@@ -172,6 +171,11 @@ async fn initialise(inner: &Arc<Inner>) {
     if late {
         campaign_in_turn(inner, None).await;
     }
+}
+
+/// The first members, as openraft wants them.
+fn first_members(inner: &Inner) -> BTreeMap<u64, ()> {
+    inner.options.initial_members.iter().map(|member| (member.0, ())).collect()
 }
 
 /// openraft initialises no replica that has voted, though whom it voted for may be gone for good, and
@@ -196,7 +200,7 @@ async fn begin_without_founder(group: Weak<Inner>) {
 async fn take_first_entry(inner: &Arc<Inner>) {
     let vote = inner.raft().metrics().borrow_watched().vote;
     let (term, candidate) = (vote.leader_id.term, vote.leader_id.voted_for);
-    let nodes: BTreeMap<u64, ()> = inner.options.initial_members.iter().map(|member| (member.0, ())).collect();
+    let nodes = first_members(inner);
     if term == 0 || candidate == inner.node.id.0 || !nodes.contains_key(&candidate) {
         return;
     }

@@ -62,7 +62,7 @@ pub(crate) fn may_lower(
 ) -> bool {
     let Some(committed) = committed else { return false };
     let own_term = term_of(&committed) == leader_term || planted(Planted::FenceLoweredEarly);
-    own_term && term_of_entry(committed.index) == Some(term_of(&committed))
+    own_term && has_all_of(Some(committed), term_of_entry)
 }
 
 /// Whether a candidate and the one it asks are all the voters of its configuration, and that is not

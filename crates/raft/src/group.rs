@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use openraft::entry::RaftEntry;
 use openraft::impls::ProgressResponder;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 use openraft::{Instant as _, ReadPolicy, ServerState};
 use parking_lot::Mutex;
 use thalweg_storage::{GroupLog, Health};
@@ -364,8 +364,8 @@ impl Inner {
         }
     }
 
-    /// After an append of the leader of `leader_term`, whom this replica follows: lowers the fence when the leader's word
-    /// shows that everything is back.
+    /// After an append of the leader of `leader_term`, whom this replica follows: lowers the fence when
+    /// the leader's word shows that everything is back.
     fn observe_commit(&self, leader_term: u64, committed: Option<LogId>) {
         if self.lost_entries() && fence::may_lower(leader_term, committed, |index| self.log.read_term(index)) {
             self.take_fence_down();
@@ -424,25 +424,14 @@ impl Inner {
             Request::Vote(_, vote, _) => {
                 self.wake();
                 let candidate_last = vote.last_log_id;
-                let response = self.raft.vote(vote).await;
-                if response.as_ref().is_ok_and(|vote| !vote.vote_granted && vote.last_log_id > candidate_last) {
-                    self.called.notify_one();
-                }
-                response.map_or_else(refused, Reply::Vote)
+                self.answer_candidate(candidate_last, self.raft.vote(vote).await)
             }
             Request::PreVote(_, vote, _) => {
                 // Somebody misses a leader. If it lacks entries it will never be one, and asks nobody for
                 // a vote: whoever has more must not sleep on, as one that a higher term deposed may.
                 self.wake();
                 let candidate_last = vote.last_log_id;
-                let response = self.raft.pre_vote(vote).await;
-                // One without a log only asks.
-                let asks = candidate_last.is_none();
-                if response.as_ref().is_ok_and(|vote| !asks && !vote.vote_granted && vote.last_log_id > candidate_last)
-                {
-                    self.called.notify_one();
-                }
-                response.map_or_else(refused, Reply::Vote)
+                self.answer_candidate(candidate_last, self.raft.pre_vote(vote).await)
             }
             Request::Snapshot(_, vote, last_log_id, last_membership, data) => {
                 let meta = openraft::storage::SnapshotMeta { last_log_id, last_membership };
@@ -472,6 +461,20 @@ impl Inner {
             // Answered by the node, for which the group need not be open.
             Request::Fetch(..) => Reply::No,
         }
+    }
+
+    /// openraft's answer to a candidate whose log ends at `candidate_last`. If this replica has more, it is
+    /// called to campaign itself. Who names no log is no candidate, see [`crate::inquiry`].
+    fn answer_candidate(
+        &self,
+        candidate_last: Option<LogId>,
+        answer: Result<VoteResponse<TypeConfig>, impl std::fmt::Display>,
+    ) -> Reply {
+        let has_more = |answer: &VoteResponse<TypeConfig>| answer.last_log_id > candidate_last;
+        if candidate_last.is_some() && answer.as_ref().is_ok_and(|answer| !answer.vote_granted && has_more(answer)) {
+            self.called.notify_one();
+        }
+        answer.map_or_else(refused, Reply::Vote)
     }
 
     /// Answers entries, or a heartbeat when there are none. Up to the first wait it only hands them

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use thalweg_storage::{Driver, Health, NodeLog};
+use thalweg_storage::{Health, NodeLog};
 use thalweg_types::{GroupId, NodeId, UnixMillis};
 use tokio::sync::watch;
 use tonic::transport::Channel;
@@ -261,11 +261,7 @@ impl NodeParts {
         }
         let served = self.saves_wanted.load(Ordering::Acquire);
         let log = self.log.clone();
-        let saved = match log.driver() {
-            Driver::Manual => log.flush(),
-            Driver::Threads => tokio::task::spawn_blocking(move || log.flush()).await.map_err(std::io::Error::other)?,
-        };
-        saved.map_err(std::io::Error::other)?;
+        log_store::blocking(log.driver(), move || log.flush()).await?.map_err(std::io::Error::other)?;
         *done = served;
         Ok(())
     }

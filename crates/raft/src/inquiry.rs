@@ -1,13 +1,14 @@
-//! A fenced replica without a leader asks whether anything is missing at all.
+//! Asking other replicas where their logs end, and what follows from that.
 //!
-//! It does not know how much it lost: perhaps entries that only it had. Where every other voter is
+//! A fenced replica without a leader asks whether anything is missing at all. It does not know how much it lost: perhaps entries that only it had. Where every other voter is
 //! whole and has nothing that is not here as well, nothing that was acknowledged is missing: each
 //! majority that may have acknowledged it with this replica has one of them. Then the fence comes down.
 //! Without this a group that nobody else can lead would wait for ever: one whose founder alone had
 //! written its first entries, for instance, when its log was damaged.
 //!
-//! Holds: who is the only voter has nobody to ask, and stays fenced. It asks all other voters of the newest configuration in its log. A later configuration, which
-//! it may have lost, was agreed to by a majority of those, who have more than this replica then.
+//! Holds: who is the only voter has nobody to ask, and stays fenced. Others ask all other voters of the
+//! newest configuration in their log. A later configuration, which they may have lost, was agreed to by
+//! a majority of those, who have more then.
 
 use std::sync::Arc;
 
@@ -23,17 +24,14 @@ use crate::transport::{Reply, Request};
 /// Asks everybody once.
 pub(crate) async fn inquire(inner: &Arc<Inner>) {
     let me = inner.node.id;
-    let voters: Vec<NodeId> = {
-        let metrics = inner.raft().metrics();
-        metrics.borrow_watched().membership_config.membership().voter_ids().map(NodeId).collect()
-    };
+    let voters: Vec<NodeId> = inner.raft().voter_ids().map(NodeId).collect();
     if !voters.contains(&me) || voters.len() == 1 || inner.repairer.lacks().borrow().any() {
         return;
     }
     let others = voters.iter().filter(|voter| **voter != me);
     let ends = futures::future::join_all(others.map(|node| end_of_log(inner, *node))).await;
-    let has_all = |last: LogId| fence::has_all_of(Some(last), |index| inner.log.read_term(index));
-    if ends.into_iter().all(|end| end.is_some_and(|last| last.is_none_or(has_all))) {
+    let has_all = |last| fence::has_all_of(last, |index| inner.log.read_term(index));
+    if ends.into_iter().all(|end| end.is_some_and(has_all)) {
         inner.take_fence_down();
         let mut status = inner.status.subscribe();
         let lowered = status.wait_for(|status| !status.fenced);

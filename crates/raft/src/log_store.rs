@@ -165,12 +165,19 @@ pub(crate) async fn read_entries(log: &GroupLog, from: u64, to: u64, max_bytes: 
     if let Some(entries) = log.cached(from, to, max_bytes) {
         return Ok(entries);
     }
-    if log.driver() == Driver::Manual {
-        return log.read(from, to, max_bytes).map_err(io::Error::other);
+    let reader = log.clone();
+    blocking(log.driver(), move || reader.read(from, to, max_bytes)).await?.map_err(io::Error::other)
+}
+
+/// A call of a log that blocks: on a thread for such calls, or here if the log starts no threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    driver: Driver,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    match driver {
+        Driver::Manual => Ok(call()),
+        Driver::Threads => tokio::task::spawn_blocking(call).await.map_err(io::Error::other),
     }
-    let log = log.clone();
-    let read = tokio::task::spawn_blocking(move || log.read(from, to, max_bytes));
-    read.await.map_err(io::Error::other)?.map_err(io::Error::other)
 }
 
 /// Starts an operation on the log and waits until it is durable.

@@ -1,7 +1,6 @@
 //! When the faults have ended: is the cluster whole, and are all replicas equal again?
 
 use thalweg_catalog::Shard;
-use thalweg_types::NodeId;
 
 use super::{Director, Power};
 
@@ -20,17 +19,6 @@ impl Director {
         None
     }
 
-    /// Where each replica stands, for whoever has to find out.
-    fn states(&self, shard: &Shard) -> String {
-        let state = |node: &NodeId| {
-            let view = self.world.machine(node.0).view()?;
-            let group = view.groups.get(shard.group)?;
-            let (status, log) = (group.status().borrow().clone(), group.log().state());
-            Some(format!("{node}: {status:?} last {:?} applied {}", log.last, *group.applied().borrow()))
-        };
-        shard.replicas.iter().filter_map(state).collect::<Vec<_>>().join("; ")
-    }
-
     fn unequal(&self, shard: &Shard) -> Option<String> {
         let mut found = Vec::new();
         let mut leaders = 0;
@@ -40,27 +28,32 @@ impl Director {
                 let nodes: Vec<_> = image.catalog.nodes().map(|node| (node.id, node.state)).collect();
                 return Some(format!(
                     "node {node} is gone and still has a replica: {shard:?}; {nodes:?}; {}",
-                    self.states(shard)
+                    self.world.where_is(shard.group)
                 ));
             }
             let Some(view) = self.world.machine(node.0).view() else { return Some(format!("node {node} is not up")) };
             let Some(group) = view.groups.get(shard.group) else { return Some(format!("not open on node {node}")) };
             let status = group.status().borrow().clone();
             if status.fenced {
-                let others = self.states(shard);
+                let others = self.world.where_is(shard.group);
                 return Some(format!("fenced on node {node}; {others}"));
             }
             leaders += usize::from(status.leading);
             found.push((*node, *group.applied().borrow(), group.log().state().last));
         }
         if leaders != 1 {
-            return Some(format!("{leaders} leaders; {}", self.states(shard)));
+            return Some(format!("{leaders} leaders; {}", self.world.where_is(shard.group)));
         }
         let (_, applied, last) = found[0];
         let equal = found.iter().all(|replica| (replica.1, replica.2) == (applied, last))
             && last.is_none_or(|(index, _)| index == applied);
         (!equal).then(|| {
-            format!("replicas differ: {}; wanted {:?}, settled {}", self.states(shard), shard.replicas, shard.settled)
+            format!(
+                "replicas differ: {}; wanted {:?}, settled {}",
+                self.world.where_is(shard.group),
+                shard.replicas,
+                shard.settled
+            )
         })
     }
 }

@@ -32,9 +32,7 @@ impl Committed {
                 let from = self.compared.get(&at).copied().unwrap_or(0);
                 let next = self.compare(world, &node.machine.name, group, from);
                 self.compared.insert(at, next);
-                let mut applied = world.applied.lock();
-                let applied = applied.entry(group.id()).or_default();
-                *applied = (*applied).max(*group.applied().borrow());
+                world.note_committed(group.id(), *group.applied().borrow());
             }
         }
     }

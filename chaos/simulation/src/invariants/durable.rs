@@ -16,7 +16,7 @@ pub fn acknowledged(world: &World, shard: ShardId, at: SequenceNumber) {
             format!("{shard}, group {group}, index {index}: synced on {durable} of {replicas} replicas; {where_it_is}");
         return world.violated("durable", detail);
     }
-    world.is_committed(group, at.raft_index());
+    world.note_committed(group, at.raft_index());
 }
 
 /// A client was given a record.
@@ -24,7 +24,7 @@ pub fn read(world: &World, shard: ShardId, at: SequenceNumber) {
     let Some((group, replicas)) = world.group_of(&stream(), shard) else { return };
     let (index, majority) = (at.raft_index(), replicas / 2 + 1);
     if world.was_applied(group, index) || world.durable_on(group, index) >= majority {
-        return world.is_committed(group, index);
+        return world.note_committed(group, index);
     }
     let durable = world.durable_on(group, index);
     let where_it_is = world.where_is(group);

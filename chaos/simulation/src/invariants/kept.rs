@@ -10,7 +10,7 @@ use crate::world::World;
 pub(crate) fn started(world: &World, machine: &Machine, log: &NodeLog) {
     let taken_back = machine.taken_back.lock();
     for (group, before) in machine.durable.lock().iter().filter(|(group, _)| !taken_back.contains(group)) {
-        if *before != Durable::default() && !is_in(before, log, *group) {
+        if *before != Durable::default() && !before.is_on(log, *group) {
             let found = describe(log, *group);
             world.violated("kept", format!("{}, group {group}: {before:?} was synced, {found}", machine.name));
         }
@@ -24,10 +24,6 @@ pub(crate) fn started(world: &World, machine: &Machine, log: &NodeLog) {
             world.violated("kept", detail);
         }
     }
-}
-
-fn is_in(before: &Durable, log: &NodeLog, group: GroupId) -> bool {
-    log.known_group(group).is_some_and(|log| before.is_in(&log))
 }
 
 fn describe(log: &NodeLog, group: GroupId) -> String {

@@ -8,7 +8,7 @@ use thalweg_client::{Client, ListShards, Record, ShardDescription};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::recorder::Sent;
-use super::{now_ns, producers, readers, stream};
+use super::{now_ns, open_shards, producers, readers, stream};
 use crate::world::World;
 
 /// Every open shard takes and gives a fresh record this soon after the last fault has ended.
@@ -45,7 +45,7 @@ async fn write_fresh(world: &Arc<World>, client: &Client) {
     let producer = client.producer(&stream()).delivery_deadline(SERVES_WITHIN).build();
     let mut round = 0;
     loop {
-        let Some(open) = open_shards(client).await else {
+        let Some(open) = open_shards(client).await.ok().filter(|open| !open.is_empty()) else {
             sleep(Duration::from_millis(500)).await;
             continue;
         };
@@ -64,12 +64,6 @@ async fn write_fresh(world: &Arc<World>, client: &Client) {
             return;
         }
     }
-}
-
-async fn open_shards(client: &Client) -> Option<Vec<ShardDescription>> {
-    let shards = client.streams().list_shards(&stream(), ListShards::default()).await.ok()?;
-    let open: Vec<ShardDescription> = shards.into_iter().filter(ShardDescription::is_open).collect();
-    (!open.is_empty()).then_some(open)
 }
 
 fn fresh(shard: &ShardDescription, round: u64) -> (Record, Sent) {

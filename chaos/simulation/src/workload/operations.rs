@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_client::{CallError, Client, CreateStream, ListShards, NodeId, ShardDescription, StreamName};
+use thalweg_client::{CallError, Client, CreateStream, NodeId, StreamName};
 use tokio::time::{sleep, timeout};
 
-use super::{REPLICATION, now_ns, stream};
+use super::{REPLICATION, now_ns, open_shards, stream};
 use crate::faults::Kind;
 use crate::world::World;
 
@@ -23,9 +23,17 @@ pub struct Operation {
     pub undo: bool,
 }
 
+impl Operation {
+    /// Whoever wants back what was before does not give up at once; and a node is not removed while the
+    /// controller still hears from it.
+    fn is_insisted_on(&self) -> bool {
+        self.undo || matches!(self.kind, Kind::ReplaceNode | Kind::ReturnEmpty)
+    }
+}
+
 /// The longest that one may take.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
-/// Attempts to remove a node, or to take an operation back, and the time between two of them.
+/// More attempts at what somebody insists on, and the time before each of them.
 const ATTEMPTS_MAX: u32 = 20;
 const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
 /// Shards that operations make, at most.
@@ -39,9 +47,8 @@ pub async fn operate(world: Arc<World>, client: Client) {
         tokio::spawn(async move {
             let doing = async {
                 let mut done = perform(&world, &client, operation).await;
-                // Somebody wants back what was before, and does not give up at once.
                 for _ in 0..ATTEMPTS_MAX {
-                    if done.is_ok() || !operation.undo {
+                    if done.is_ok() || !operation.is_insisted_on() {
                         break;
                     }
                     sleep(ATTEMPT_PAUSE).await;
@@ -117,26 +124,12 @@ async fn perform(world: &World, client: &Client, operation: Operation) -> Result
             done()
         }
         Kind::ReplaceNode | Kind::ReturnEmpty => {
-            // Refused while the controller still hears from the node.
-            let mut outcome = client.cluster().remove(node).await;
-            for _ in 0..ATTEMPTS_MAX {
-                if outcome.is_ok() {
-                    break;
-                }
-                sleep(ATTEMPT_PAUSE).await;
-                outcome = client.cluster().remove(node).await;
-            }
-            outcome?;
+            client.cluster().remove(node).await?;
             done()
         }
         Kind::OtherStream => other_stream(client, dice).await,
         _ => Ok("nothing to do".to_owned()),
     }
-}
-
-async fn open_shards(client: &Client) -> Result<Vec<ShardDescription>, CallError> {
-    let shards = client.streams().list_shards(&stream(), ListShards::default()).await?;
-    Ok(shards.into_iter().filter(ShardDescription::is_open).collect())
 }
 
 /// Creates another stream, or deletes it when it is there.

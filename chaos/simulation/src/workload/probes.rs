@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_checker::{Hash, Outcome, Place};
-use thalweg_client::{ListShards, Position, RawAppender, ReadOptions, Record, ShardDescription, ShardId};
+use thalweg_client::{Position, RawAppender, ReadOptions, Record, ShardDescription, ShardId};
 use thalweg_types::BatchBuilder;
 use tokio::time::sleep;
 
 use super::recorder::Sent;
-use super::{client, now_ns, stream};
+use super::{client, now_ns, open_shards, stream};
 use crate::world::{Phase, World};
 
 /// Between two questions.
@@ -25,7 +25,7 @@ pub async fn probe_latest(world: Arc<World>) {
     let client = client(&world, 500);
     let options = ReadOptions { max_bytes: 1, ..ReadOptions::default() };
     while *world.phase.borrow() == Phase::Load {
-        for shard in open_shards(&client).await {
+        for shard in open_shards(&client).await.unwrap_or_default() {
             let call = now_ns();
             if let Ok(page) = client.read_page(&stream(), shard.id, Position::Latest, options).await {
                 let begins = page.records.first().map_or(page.next_index, |first| first.sequence_number.raft_index());
@@ -47,7 +47,7 @@ pub async fn misdirect(world: Arc<World>) {
     let appender = client.raw_appender(&stream());
     let mut serial = 0;
     while *world.phase.borrow() == Phase::Load {
-        let open = open_shards(&client).await;
+        let open = open_shards(&client).await.unwrap_or_default();
         if let Some((to, owner)) = open.first().zip(open.last()).filter(|(to, owner)| to.id != owner.id) {
             let (record, sent) = stray(owner, serial);
             serial += 1;
@@ -71,11 +71,6 @@ async fn send(appender: &RawAppender, to: ShardId, record: &Record) -> Outcome<P
         Err(error) if error.perhaps_applied() => Outcome::Indefinite,
         Err(_) => Outcome::Definite,
     }
-}
-
-async fn open_shards(client: &thalweg_client::Client) -> Vec<ShardDescription> {
-    let shards = client.streams().list_shards(&stream(), ListShards::default()).await.unwrap_or_default();
-    shards.into_iter().filter(ShardDescription::is_open).collect()
 }
 
 fn stray(owner: &ShardDescription, serial: u64) -> (Record, Sent) {

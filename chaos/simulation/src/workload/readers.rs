@@ -12,7 +12,6 @@ use tokio::time::sleep;
 
 use super::{client, now_ns, stream};
 use crate::invariants::durable;
-use crate::machine::Machine;
 use crate::world::{Phase, World};
 
 /// Bytes of a page.
@@ -141,17 +140,9 @@ pub async fn read_shard(
 /// A replica said that nothing is unread from `next` on: it had what was acknowledged before `since`.
 fn caught_up(world: &World, shard: ShardId, next: u64, since: u64) {
     if let Some(known) = world.recorder.known_before(shard, since).filter(|known| *known >= next) {
-        let state = |machine: &Arc<Machine>| {
-            let group = machine.view()?.groups.get(world.group_of(&stream(), shard)?.0)?;
-            let (status, applied) = (group.status().borrow().clone(), *group.applied().borrow());
-            Some(format!("{}: {status:?}, applied {applied}, behind {:?}", machine.name, group.entries_behind()))
-        };
-        let states: Vec<String> = world.machines.iter().filter_map(state).collect();
-        let states = states.join("; ");
-        world.violated(
-            "behind",
-            format!("{shard}: nothing is said to lie behind {next}, and {known} was acknowledged long ago; {states}"),
-        );
+        let states = world.group_of(&stream(), shard).map(|(group, _)| world.where_is(group)).unwrap_or_default();
+        let said = format!("nothing is said to lie behind {next}, and {known} was acknowledged long ago");
+        world.violated("behind", format!("{shard}: {said}; {states}"));
     }
 }
 

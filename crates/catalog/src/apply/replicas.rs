@@ -75,12 +75,10 @@ impl Catalog {
         let active_wanted = self.replicas_possible(replication);
         for members in placement {
             check_distinct(members)?;
-            let is_active = |id: &&NodeId| self.nodes.get(id).is_some_and(Node::may_receive);
-            let is_alive = |id: &NodeId| self.nodes.get(id).is_some_and(Node::is_alive);
-            let enough = members.iter().filter(is_active).count() >= active_wanted;
-            let bad = members.iter().filter(|id| !(enough && is_alive(id)));
-            bad.into_iter().try_for_each(|node| self.check_active(*node))?;
-            let all_active = members.len() == active_wanted && members.iter().all(|id| is_active(&id));
+            let active = members.iter().filter(|id| self.check_active(**id).is_ok()).count();
+            let takes_part = |id: &&NodeId| active >= active_wanted && self.nodes.get(id).is_some_and(Node::is_alive);
+            members.iter().filter(|id| !takes_part(id)).try_for_each(|node| self.check_active(*node))?;
+            let all_active = active == members.len() && active == active_wanted;
             if members.len() != wanted && !all_active {
                 return Err(nodes(NodesProblem::Count { given: members.len(), wanted }));
             }

@@ -154,13 +154,9 @@ impl Request {
         }
         let mut from = frame.into_bytes();
         let request = match kind {
-            VOTE => {
+            VOTE | PRE_VOTE => {
                 let (vote, pair) = get_vote_request(&mut from)?;
-                Request::Vote(group, vote, pair)
-            }
-            PRE_VOTE => {
-                let (vote, pair) = get_vote_request(&mut from)?;
-                Request::PreVote(group, vote, pair)
+                if kind == VOTE { Request::Vote(group, vote, pair) } else { Request::PreVote(group, vote, pair) }
             }
             SNAPSHOT => {
                 let vote = codec::get_vote(&mut from)?;

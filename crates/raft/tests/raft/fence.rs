@@ -4,11 +4,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use thalweg_raft::Group;
+use thalweg_storage::MemoryStore;
 use thalweg_types::{GroupId, NodeId};
 
 use crate::support::{Cluster, DAMAGE_MARK, bodies, leader_of, put};
+
+/// What is left of a node that ended.
+type Parts = (tempfile::TempDir, Arc<MemoryStore>);
 
 const ALL: [u64; 3] = [1, 2, 3];
 /// Survivors elect a leader in a fraction of this.
@@ -25,24 +31,42 @@ fn damage(node_dir: &Path) {
     file.write_all_at(&[byte[0] ^ 1], 3 * 4096 + 100).unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_forgot_elects_nobody_until_it_has_everything_back() {
-    let mut cluster = Cluster::start(3).await;
-    let groups = cluster.open_all(1, &ALL).await;
-    let leader = leader_of(&groups).await;
-    let mut last = 0;
+/// Writes twenty values; they, and the index of the last.
+async fn put_values(leader: &Group) -> (Vec<String>, u64) {
     let values: Vec<String> = (0..20).map(|i| format!("value-{i}")).collect();
+    let mut last = 0;
     for value in &values {
-        last = put(&leader, value).await;
+        last = put(leader, value).await;
     }
+    (values, last)
+}
+
+/// A cluster of these nodes, all of which have the same values in group 1, and ended. The values, and
+/// what is left of each node.
+async fn ended_with_values(ids: &[u64]) -> (Cluster, Vec<String>, Vec<Parts>) {
+    let mut cluster = Cluster::start(ids.len() as u64).await;
+    let groups = cluster.open_all(1, ids).await;
+    let leader = leader_of(&groups).await;
+    let (values, last) = put_values(&leader).await;
     for group in &groups {
         group.applied().wait_for(|applied| *applied >= last).await.unwrap();
     }
     drop((groups, leader));
     let mut parts = Vec::new();
-    for id in ALL {
-        parts.push(cluster.stop_without_close(id).await);
+    for id in ids {
+        parts.push(cluster.stop_without_close(*id).await);
     }
+    (cluster, values, parts)
+}
+
+async fn fence_comes_down(group: &Group) {
+    let lowered = async { group.status().wait_for(|status| !status.fenced).await.map(drop) };
+    tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_forgot_elects_nobody_until_it_has_everything_back() {
+    let (mut cluster, values, mut parts) = ended_with_values(&ALL).await;
     damage(parts[2].0.path());
     let whole = parts.remove(0);
     for (id, parts) in [2, 3].into_iter().zip(parts) {
@@ -62,8 +86,7 @@ async fn a_replica_that_forgot_elects_nobody_until_it_has_everything_back() {
     let first = cluster.open(1, 1, &ALL).await;
     let leader = leader_of([&first, &second]).await;
     let last = put(&leader, "after").await;
-    let lowered = async { forgetful.status().wait_for(|status| !status.fenced).await.map(drop) };
-    tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
+    fence_comes_down(&forgetful).await;
     let all: Vec<String> = values.into_iter().chain(["after".to_owned()]).collect();
     assert_eq!(bodies(&forgetful, last).await, all);
 }
@@ -75,10 +98,7 @@ async fn a_replica_that_forgot_its_vote_gets_everything_back_from_a_leader_that_
     let groups = cluster.open_all(1, &ALL).await;
     let leader = leader_of(&groups).await;
     let own = leader.status().borrow().leader.unwrap().0;
-    let mut last = 0;
-    for i in 0..20 {
-        last = put(&leader, &format!("value-{i}")).await;
-    }
+    let (values, last) = put_values(&leader).await;
     let forgetful = ALL.into_iter().find(|id| *id != own).unwrap();
     groups[forgetful as usize - 1].applied().wait_for(|applied| *applied >= last).await.unwrap();
     let others: Vec<_> =
@@ -89,34 +109,18 @@ async fn a_replica_that_forgot_its_vote_gets_everything_back_from_a_leader_that_
     cluster.restart(forgetful, parts).await;
     let replica = cluster.open(forgetful, 1, &ALL).await;
 
-    let lowered = async { replica.status().wait_for(|status| !status.fenced).await.map(drop) };
-    tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
+    fence_comes_down(&replica).await;
     let leader = leader_of(&others).await;
     assert!(leader.status().borrow().term > DAMAGE_MARK, "the leader was elected after the loss");
     let last = put(&leader, "after").await;
-    let all: Vec<String> = (0..20).map(|i| format!("value-{i}")).chain(["after".to_owned()]).collect();
+    let all: Vec<String> = values.into_iter().chain(["after".to_owned()]).collect();
     assert_eq!(bodies(&replica, last).await, all);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_that_forgot_elects_the_other_one_which_has_everything() {
     let pair = [1, 2];
-    let mut cluster = Cluster::start(2).await;
-    let groups = cluster.open_all(1, &pair).await;
-    let leader = leader_of(&groups).await;
-    let mut last = 0;
-    let values: Vec<String> = (0..20).map(|i| format!("value-{i}")).collect();
-    for value in &values {
-        last = put(&leader, value).await;
-    }
-    for group in &groups {
-        group.applied().wait_for(|applied| *applied >= last).await.unwrap();
-    }
-    drop((groups, leader));
-    let mut parts = Vec::new();
-    for id in pair {
-        parts.push(cluster.stop_without_close(id).await);
-    }
+    let (mut cluster, values, parts) = ended_with_values(&pair).await;
     damage(parts[1].0.path());
     for (id, parts) in pair.into_iter().zip(parts) {
         cluster.restart(id, parts).await;
@@ -125,8 +129,7 @@ async fn one_of_two_that_forgot_elects_the_other_one_which_has_everything() {
     let (whole, forgetful) = (cluster.open(1, 1, &pair).await, cluster.open(2, 1, &pair).await);
     let leader = leader_of([&whole]).await;
     let last = put(&leader, "after").await;
-    let lowered = async { forgetful.status().wait_for(|status| !status.fenced).await.map(drop) };
-    tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
+    fence_comes_down(&forgetful).await;
     let all: Vec<String> = values.into_iter().chain(["after".to_owned()]).collect();
     assert_eq!(bodies(&forgetful, last).await, all);
 }
@@ -136,9 +139,7 @@ async fn a_sole_replica_that_forgot_has_nobody_to_ask_and_stays_fenced() {
     let mut cluster = Cluster::start(1).await;
     let group = cluster.open(1, 1, &[1]).await;
     let leader = leader_of([&group]).await;
-    for i in 0..20 {
-        put(&leader, &format!("value-{i}")).await;
-    }
+    put_values(&leader).await;
     drop((group, leader));
     let parts = cluster.stop_without_close(1).await;
     damage(parts.0.path());
@@ -186,8 +187,7 @@ async fn a_replica_that_left_and_returned_elects_nobody_who_missed_that_it_had_l
     let now: BTreeSet<NodeId> = [own, behind, 4, returned].map(NodeId).into_iter().collect();
     leader.change_voters(now).await.unwrap();
     let last = put(&leader, "after").await;
-    let lowered = async { empty.status().wait_for(|status| !status.fenced).await.map(drop) };
-    tokio::time::timeout(Duration::from_secs(30), lowered).await.expect("the fence comes down").unwrap();
+    fence_comes_down(&empty).await;
     assert_eq!(bodies(&empty, last).await, ["known to all", "known to the new members", "after"]);
 }
 

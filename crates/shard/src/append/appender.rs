@@ -89,14 +89,14 @@ impl Appender {
     }
 
     async fn submit_in_order(&self, batch: RecordBatch, tag: Option<ProducerTag>) -> Result<Ticket, AppendError> {
-        if let Some(answer) = self.ending().answer(tag) {
+        if let Some(answer) = self.answer_if_ended(tag) {
             return answer.map(Ticket::known);
         }
         self.wait_until_open().await?;
         self.wait_while_taking_over().await;
         let term = self.leading_term()?;
         // What a new leader applied meanwhile may have been the seal.
-        if let Some(answer) = self.state.with(|state| state.sealed()).and_then(|_| self.ending().answer(tag)) {
+        if let Some(answer) = self.answer_if_ended(tag) {
             return answer.map(Ticket::known);
         }
         let judgement = self.judge(term, tag);
@@ -111,6 +111,12 @@ impl Appender {
         }
         let permits = self.take_room(batch.bytes().len())?;
         self.propose(term, batch, tag, permits).await
+    }
+
+    /// Costs next to nothing as long as the shard takes batches.
+    fn answer_if_ended(&self, tag: Option<ProducerTag>) -> Option<Result<Appended, AppendError>> {
+        self.state.with(|state| state.sealed())?;
+        self.ending().answer(tag)
     }
 
     fn ending(&self) -> Ending {

@@ -79,20 +79,26 @@ fn a_state_that_ended_before_the_log_leaves_no_checkpoint() {
     assert_eq!(read_all(&node.log.group(A), 0, 100_000), entries(0..10, 100));
 }
 
-#[test]
-fn a_trim_is_durable_together_with_a_checkpoint_that_stands_for_it() {
+/// What a start finds of a group that had moved with a checkpoint at `moved` when it was trimmed up to
+/// 10, with 15 applied. Its state tells what is applied.
+fn after_a_trim(moved: u64) -> Node {
     let node = Node::start();
     let group = node.log.group(A);
     let of = group.clone();
     let applied = move || of.state().applied_hint.unwrap();
     group.set_checkpoint_source(Arc::new(move || Some((applied(), Bytes::from(applied().to_string())))));
     node.put(A, entries(0..20, 100));
-    group.set_applied(4);
+    group.set_applied(moved);
     node.log.flush().unwrap();
     group.set_applied(15);
     group.trim(10, 1, unasked());
     node.write();
-    let node = node.crash();
+    node.crash()
+}
+
+#[test]
+fn a_trim_is_durable_together_with_a_checkpoint_that_stands_for_it() {
+    let node = after_a_trim(4);
     let state = node.log.group(A).state();
     assert_eq!((state.trimmed, state.checkpoint), (Some((10, 1)), Some((15, Bytes::from("15")))));
     assert_eq!(state.applied_hint, Some(15));
@@ -101,18 +107,7 @@ fn a_trim_is_durable_together_with_a_checkpoint_that_stands_for_it() {
 #[test]
 fn a_trim_is_durable_together_with_the_state_that_asked_for_it() {
     // The checkpoint that moved with the entries reaches behind the trim, and knows nothing of it.
-    let node = Node::start();
-    let group = node.log.group(A);
-    let of = group.clone();
-    let applied = move || of.state().applied_hint.unwrap();
-    group.set_checkpoint_source(Arc::new(move || Some((applied(), Bytes::from(applied().to_string())))));
-    node.put(A, entries(0..20, 100));
-    group.set_applied(12);
-    node.log.flush().unwrap();
-    group.set_applied(15);
-    group.trim(10, 1, unasked());
-    node.write();
-    let node = node.crash();
+    let node = after_a_trim(12);
     assert_eq!(node.log.group(A).state().checkpoint, Some((15, Bytes::from("15"))));
 }
 
