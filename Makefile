@@ -33,7 +33,7 @@ dev: ## build and start a three-node cluster in one process (ARGS="--nodes 1")
 	@exec $(BIN)/thalweg dev $(ARGS)
 
 test: ## run every test, after five hours of simulated clusters
-	@$(if $(ARGS),,$(MAKE) --no-print-directory simulate HOURS=5 MINUTES=10 ARGS="--twice 3 --from 1000")
+	@$(if $(ARGS),,$(MAKE) --no-print-directory simulate HOURS=5 MINUTES=10 ARGS="--twice 3 --from 5000")
 	$(CARGO) test $(LOCKED) $(KEEP_GOING) --workspace $(ARGS)
 
 soak: ## run the long versions of the system tests: kills, reshards, pauses, in a release build

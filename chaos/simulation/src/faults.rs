@@ -9,6 +9,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
+use crate::extras;
 use crate::plan::Plan;
 
 /// Kinds of faults and of operations that a run may contain.
@@ -60,14 +61,23 @@ pub enum Kind {
     ReturnEmpty,
     SplitTwice,
     DamagedStart,
+    Flap,
+    ClockFreeze,
+    WriteError,
+    ReadError,
+    ReadOnly,
+    Overload,
+    PowerCutSome,
 }
 
-/// Kinds that the first seeds knew; later ones are drawn from a random stream of their own.
+/// Kinds that the first seeds knew; later ones are drawn from random streams of their own.
 const FIRST_KINDS: usize = 39;
+/// Kinds that were known when there were extras for the first time.
+const FIRST_EXTRA_KINDS: usize = 44;
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 44] = [
+    pub const ALL: [Kind; 51] = [
         Kind::Kill,
         Kind::KillAll,
         Kind::PowerCut,
@@ -112,11 +122,28 @@ impl Kind {
         Kind::ReturnEmpty,
         Kind::SplitTwice,
         Kind::DamagedStart,
+        Kind::Flap,
+        Kind::ClockFreeze,
+        Kind::WriteError,
+        Kind::ReadError,
+        Kind::ReadOnly,
+        Kind::Overload,
+        Kind::PowerCutSome,
     ];
 
     /// Those that seeds have drawn from ever since there are seeds.
     pub(crate) fn first() -> impl Iterator<Item = Kind> {
         Kind::ALL[..FIRST_KINDS].iter().copied()
+    }
+
+    /// Those that a seed may draw from: all but what was thought of after its time.
+    pub(crate) fn of_seed(seed: u64) -> impl Iterator<Item = Kind> {
+        let known = match seed {
+            0..extras::FIRST_SEED => FIRST_KINDS,
+            extras::FIRST_SEED..extras::LATER_SEED => FIRST_EXTRA_KINDS,
+            extras::LATER_SEED.. => Kind::ALL.len(),
+        };
+        Kind::ALL[..known].iter().copied()
     }
 
     /// How often it comes, compared with others.

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::extras;
 use crate::faults::Kind;
 use crate::outcome::Outcome;
 use crate::world::Violation;
@@ -19,7 +18,7 @@ use crate::world::Violation;
 /// A seed that takes more CPU than this goes round in circles: most take a few seconds.
 const SEED_CPU_S_MAX: u64 = 120;
 /// With at least so many seeds, every kind of fault must have come.
-const COVERS_ALL_FROM: usize = 200;
+const COVERS_ALL_FROM: usize = 150;
 
 /// Many seeds.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -228,9 +227,9 @@ fn summary(sweep: &Sweep, total: &Total, wall_s: f64) -> bool {
 }
 
 /// The kinds that these seeds may draw.
-fn kinds(sweep: &Sweep) -> Box<dyn Iterator<Item = Kind>> {
-    let has_extras = sweep.from >= extras::FIRST_SEED && !sweep.rest.iter().any(|argument| argument == "--plain");
-    if has_extras { Box::new(Kind::ALL.into_iter()) } else { Box::new(Kind::first()) }
+fn kinds(sweep: &Sweep) -> impl Iterator<Item = Kind> {
+    let plain = sweep.rest.iter().any(|argument| argument == "--plain");
+    Kind::of_seed(if plain { 0 } else { sweep.from })
 }
 
 fn came(total: &Total, kind: &str) -> bool {

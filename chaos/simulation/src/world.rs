@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,8 @@ pub struct World {
     pub shards: Mutex<BTreeMap<GroupId, (ShardId, UnixMillis)>>,
     /// Up to where a group is known to be committed.
     pub applied: Mutex<BTreeMap<GroupId, u64>>,
+    /// How many times as many records come as the load says.
+    pub load_factor: AtomicU32,
     violations: Mutex<Vec<Violation>>,
     coverage: Mutex<BTreeMap<String, u64>>,
 }
@@ -92,6 +95,7 @@ impl World {
             to_do: Mutex::new(Some(to_do)),
             shards: Mutex::default(),
             applied: Mutex::default(),
+            load_factor: AtomicU32::new(1),
             violations: Mutex::default(),
             coverage: Mutex::default(),
             time,

@@ -18,6 +18,12 @@ pub(super) fn fill(machine: &Machine, dice: u64, reserve_bytes: u64) {
     machine.disk.set_capacity(Some(used + dice % (2 * reserve_bytes)));
 }
 
+/// A file of the log cannot be read for a while.
+pub(super) fn make_unreadable(machine: &Machine, dice: u64) -> bool {
+    let file = pick_file(machine, dice);
+    file.inspect(|file| machine.disk.set_unreadable(file, true)).is_some()
+}
+
 impl Director {
     /// Kills the victim, spoils a file of its log, and lets it start again.
     pub(super) fn damage_log(&mut self, event: &Event) -> bool {

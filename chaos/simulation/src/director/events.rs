@@ -12,6 +12,8 @@ use crate::workload::{APP, stream};
 
 /// More than any retention of a simulation.
 const LEAP_MS: u64 = 60 * 24 * 3_600_000;
+/// How many times as many records come as usual.
+const OVERLOAD: u32 = 8;
 
 impl Director {
     pub(super) fn begin(&mut self, event: Event) -> bool {
@@ -24,6 +26,11 @@ impl Director {
             Kind::KillAll => self.nodes_up().into_iter().for_each(|node| self.kill(node, until)),
             Kind::PowerCut if self.is_up(node) => self.cut_power(id, node, until),
             Kind::PowerCutAll => self.nodes_up().into_iter().for_each(|node| self.cut_power(id, node, until)),
+            // Machines that hang on the same supply.
+            Kind::PowerCutSome => {
+                let hit = |node: &u64| dice >> node & 1 == 1;
+                self.nodes_up().into_iter().filter(hit).for_each(|node| self.cut_power(id, node, until));
+            }
             Kind::TornWrite if self.is_up(node) => machine.disk.power_off_after(dice % 12),
             Kind::Restart if self.is_up(node) => machine.stop.notify_one(),
             Kind::Isolate if self.is_up(node) => self.isolate(&event, node),
@@ -31,7 +38,7 @@ impl Director {
                 let Some(leader) = self.leader(&event).filter(|leader| self.is_up(*leader)) else { return false };
                 self.isolate(&event, leader);
             }
-            Kind::OneWay | Kind::Halves | Kind::Bridge | Kind::BlackHole | Kind::ClientCutOff => {
+            Kind::OneWay | Kind::Halves | Kind::Bridge | Kind::BlackHole | Kind::ClientCutOff | Kind::Flap => {
                 let pairs = self.pairs_for(&event);
                 self.links.cut(id, pairs);
                 self.links.apply(&mut self.sim);
@@ -57,6 +64,9 @@ impl Director {
             }
             Kind::SyncStall => machine.stalled.store(true, Relaxed),
             Kind::SyncError if self.is_up(node) => machine.disk.fail_next_sync(),
+            Kind::WriteError if self.is_up(node) => machine.disk.fail_next_write(),
+            Kind::ReadError => return damage::make_unreadable(&machine, dice),
+            Kind::ReadOnly => machine.disk.set_read_only(true),
             Kind::DiskFull => damage::fill(&machine, dice, self.world.plan.tuning.reserve_bytes),
             Kind::FlipLog | Kind::CutLog | Kind::LoseLog => return self.damage_log(&event),
             Kind::CorruptRecord => return self.corrupt_record(&event),
@@ -67,6 +77,8 @@ impl Director {
                 machine.clock.jump_ms(if dice % 2 == 0 { YEARS_MS } else { -YEARS_MS });
             }
             Kind::ClockDrift => machine.clock.drift_ppm((dice % 400_000) as i64 - 200_000),
+            Kind::ClockFreeze => machine.clock.drift_ppm(-1_000_000),
+            Kind::Overload => self.world.load_factor.store(OVERLOAD, Relaxed),
             Kind::Split
             | Kind::Merge
             | Kind::Scale
@@ -102,7 +114,10 @@ impl Director {
             }
             Kind::SyncStall => machine.stalled.store(false, Relaxed),
             Kind::DiskFull => machine.disk.set_capacity(None),
-            Kind::ClockJumpFar | Kind::ClockDrift => machine.clock.set_right(),
+            Kind::ReadError => machine.disk.set_all_readable(),
+            Kind::ReadOnly => machine.disk.set_read_only(false),
+            Kind::Overload => self.world.load_factor.store(1, Relaxed),
+            Kind::ClockJumpFar | Kind::ClockFreeze | Kind::ClockDrift => machine.clock.set_right(),
             Kind::Drain => self.operate(&event, event.node, true),
             Kind::ClockJumpAll => self.world.time.leap_ms(0),
             Kind::ReturnEmpty => self.give_up(self.world.plan.victim),

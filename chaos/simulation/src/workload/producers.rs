@@ -1,6 +1,7 @@
 //! Producers: unique records, at a steady pace, each outcome written down.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -13,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::recorder::Sent;
 use super::{client, now_ns, stream};
+use crate::plan::Load;
 use crate::world::{Phase, World};
 
 /// Records of one producer whose outcome is open, at most.
@@ -21,13 +23,12 @@ const OPEN_MAX: usize = 256;
 /// A producer, until the load ends and every record has its outcome.
 pub async fn produce(world: Arc<World>, number: u32) {
     let load = world.plan.load;
-    let mut random = StdRng::seed_from_u64(world.plan.seed.wrapping_add(1_000 + u64::from(number)));
     let producer =
         client(&world, 100 + u64::from(number)).producer(&stream()).delivery_deadline(load.delivery_deadline).build();
     let mut phase = world.phase.subscribe();
     let mut ticks = interval(Duration::from_secs(1) / load.records_per_second);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut serials = vec![0u64; load.keys as usize];
+    let mut records = Records::new(&world, number);
     let mut open = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -35,14 +36,12 @@ pub async fn produce(world: Arc<World>, number: u32) {
             _ = phase.wait_for(|phase| *phase != Phase::Load) => break,
             Some((sent, outcome)) = open.next(), if !open.is_empty() => note(&world, sent, outcome),
             _ = ticks.tick(), if open.len() < OPEN_MAX => {
-                let key = draw_key(&mut random, load.keys, load.hot_percent);
-                let serial = serials[key as usize];
-                serials[key as usize] += 1;
-                let bytes = random.random_range(0..=load.record_bytes_max);
-                let (record, sent) = record(number, key, serial, bytes);
-                match producer.try_send(record) {
-                    Ok(delivery) => open.push(async move { (sent, delivery.await) }),
-                    Err(error) => note(&world, sent, Err(error)),
+                let count = world.load_factor.load(Relaxed) as usize;
+                for (record, sent) in records.by_ref().take(count.min(OPEN_MAX - open.len())) {
+                    match producer.try_send(record) {
+                        Ok(delivery) => open.push(async move { (sent, delivery.await) }),
+                        Err(error) => note(&world, sent, Err(error)),
+                    }
                 }
             }
         }
@@ -52,8 +51,34 @@ pub async fn produce(world: Arc<World>, number: u32) {
     }
 }
 
-fn draw_key(random: &mut StdRng, keys: u64, hot_percent: u32) -> u64 {
-    if random.random_range(0..100) < hot_percent { 0 } else { random.random_range(0..keys) }
+/// What one producer sends, without end.
+struct Records {
+    random: StdRng,
+    producer: u32,
+    load: Load,
+    /// How many there are of each key.
+    serials: Vec<u64>,
+}
+
+impl Records {
+    fn new(world: &World, producer: u32) -> Records {
+        let random = StdRng::seed_from_u64(world.plan.seed.wrapping_add(1_000 + u64::from(producer)));
+        let load = world.plan.load;
+        Records { random, producer, load, serials: vec![0; load.keys as usize] }
+    }
+}
+
+impl Iterator for Records {
+    type Item = (Record, Sent);
+
+    fn next(&mut self) -> Option<(Record, Sent)> {
+        let hot = self.random.random_range(0..100) < self.load.hot_percent;
+        let key = if hot { 0 } else { self.random.random_range(0..self.load.keys) };
+        let serial = self.serials[key as usize];
+        self.serials[key as usize] += 1;
+        let bytes = self.random.random_range(0..=self.load.record_bytes_max);
+        Some(record(self.producer, key, serial, bytes))
+    }
 }
 
 /// A record that no other is equal to.

@@ -105,3 +105,38 @@ fn an_unreadable_segment_stops_the_start_without_changing_anything() {
     assert_eq!(log.recovery.verdict, Verdict::Clean);
     assert_eq!(log.records(), records(0..40));
 }
+
+#[test]
+fn after_a_failed_write_everything_is_refused_and_only_what_failed_is_in_doubt() {
+    for seed in 0..50 {
+        let disk = SimDisk::new(seed);
+        let mut log = open(&disk);
+        fill(&mut log.wal, 0..5);
+        disk.fail_next_write();
+        assert!(matches!(log.wal.append(&[record(5)]), Err(AppendError::Failed { .. })));
+        // The disk is well again; where the log ends on it, nobody knows.
+        assert!(matches!(log.wal.append(&[record(5)]), Err(AppendError::Failed { .. })));
+        drop(log);
+        disk.crash();
+        let log = open(&disk);
+        let found = log.records();
+        assert!(found == records(0..5) || found == records(0..6), "seed {seed}: {} records", found.len());
+        assert!(!log.is_damaged());
+    }
+}
+
+#[test]
+fn a_disk_that_became_read_only_takes_nothing_and_keeps_everything() {
+    let disk = SimDisk::new(1);
+    let mut log = open(&disk);
+    fill(&mut log.wal, 0..5);
+    disk.set_read_only(true);
+    assert!(matches!(log.wal.append(&[record(5)]), Err(AppendError::Failed { .. })));
+    drop(log);
+    let refused = Wal::open(Arc::new(disk.clone()), options(), &mut |_, _| {});
+    assert!(matches!(refused.err(), Some(OpenError::Io { .. })));
+    disk.set_read_only(false);
+    let log = open(&disk);
+    assert_eq!(log.records(), records(0..5));
+    assert!(!log.is_damaged());
+}

@@ -14,6 +14,8 @@ pub(super) struct Faults {
     fail_next_sync: bool,
     fail_every_nth_sync: Option<u64>,
     full_during_next_write: bool,
+    fail_next_write: bool,
+    read_only: bool,
     capacity_bytes: Option<u64>,
     unreadable: BTreeSet<PathBuf>,
     operations: u64,
@@ -45,6 +47,9 @@ impl Faults {
     /// Counts an operation that changes something.
     pub(super) fn mutation(&mut self) -> io::Result<Outcome> {
         self.check_power()?;
+        if self.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         self.operations += 1;
         if let Some(left) = &mut self.operations_left {
             if *left == 0 {
@@ -73,6 +78,11 @@ impl Faults {
         std::mem::take(&mut self.full_during_next_write)
     }
 
+    /// Whether the write at hand fails.
+    pub(super) fn take_failed_write(&mut self) -> bool {
+        std::mem::take(&mut self.fail_next_write)
+    }
+
     pub(super) fn check_read(&self, path: &Path) -> io::Result<()> {
         if self.unreadable.contains(path) { Err(io::Error::other("simulated unreadable sector")) } else { Ok(()) }
     }
@@ -81,13 +91,14 @@ impl Faults {
         self.capacity_bytes.unwrap_or(1 << 50)
     }
 
-    /// A new start of the machine: only capacity and bad sectors outlive it.
+    /// A new start of the machine: only capacity, bad sectors and a read-only mount outlive it.
     pub(super) fn end(&mut self) {
         self.power_off = false;
         self.operations_left = None;
         self.fail_next_sync = false;
         self.fail_every_nth_sync = None;
         self.full_during_next_write = false;
+        self.fail_next_write = false;
     }
 }
 
@@ -113,6 +124,16 @@ impl SimDisk {
         self.lock().faults.full_during_next_write = true;
     }
 
+    /// Makes the next write fail somewhere in its middle.
+    pub fn fail_next_write(&self) {
+        self.lock().faults.fail_next_write = true;
+    }
+
+    /// Refuses whatever changes something, or takes it again; outlives crashes.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.lock().faults.read_only = read_only;
+    }
+
     /// Bounds the bytes of all files together.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.lock().faults.capacity_bytes = bytes;
@@ -126,6 +147,11 @@ impl SimDisk {
         } else {
             bad.remove(path)
         };
+    }
+
+    /// Makes reads of all files succeed again.
+    pub fn set_all_readable(&self) {
+        self.lock().faults.unreadable.clear();
     }
 
     /// Operations so far that changed something: a crash point each.

@@ -47,13 +47,17 @@ impl DiskFile for SimFile {
         let outcome = state.faults.mutation()?;
         let room = inode(state, self.inode).len().saturating_sub(offset).saturating_add(state.free_bytes());
         let full = state.faults.take_full_write() || bytes.len() as u64 > room;
+        let failed = state.faults.take_failed_write();
         let whole = bytes.len();
-        if full || outcome == Outcome::PowerFails {
+        if full || failed || outcome == Outcome::PowerFails {
             bytes.truncate(state.random.below(whole as u64 + 1).min(room) as usize);
         }
         state.faults.count_written(bytes.len() as u64);
         inode(state, self.inode).write(&bytes, offset);
         answer(state.faults.power())?;
+        if failed {
+            return Err(io::Error::other("simulated failure of a write"));
+        }
         if full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
