@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use openraft::entry::RaftEntry;
-use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot, SnapshotMeta};
+use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
 use thalweg_storage::GroupLog;
@@ -23,11 +23,8 @@ use thalweg_types::NodeId;
 use thalweg_types::planted::{Planted, planted};
 use tokio::sync::watch;
 
-use crate::codec::{self, Entry, LogId, StoredMembers, TypeConfig};
+use crate::codec::{self, Entry, LogId, Snapshot, SnapshotMeta, StoredMembers, TypeConfig};
 use crate::{RestoreError, StateMachine};
-
-type GroupSnapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, Bytes>;
-type GroupSnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
 
 /// The replicated state of one group on this node, shared by openraft and the node's mover.
 #[derive(Clone)]
@@ -97,7 +94,7 @@ impl Applier {
     }
 
     /// The snapshot as of the state machine's snapshot index, if it has one yet.
-    fn current_snapshot(&self) -> io::Result<Option<GroupSnapshot>> {
+    pub(crate) fn current_snapshot(&self) -> io::Result<Option<Snapshot>> {
         let state = self.shared.state.lock();
         let Some(mut index) = state.machine.snapshot_index().filter(|index| *index > 0) else { return Ok(None) };
         if planted(Planted::SnapshotSkipsTheLog) {
@@ -202,7 +199,18 @@ impl RaftStateMachine<TypeConfig> for Applier {
         self.clone()
     }
 
-    async fn install_snapshot(&mut self, meta: &GroupSnapshotMeta, snapshot: Bytes) -> Result<(), io::Error> {
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Bytes) -> Result<(), io::Error> {
+        self.take_up(meta, snapshot).await
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        self.current_snapshot()
+    }
+}
+
+impl Applier {
+    /// Goes on from a snapshot, and gives up the log that it stands for.
+    pub(crate) async fn take_up(&self, meta: &SnapshotMeta, snapshot: Bytes) -> io::Result<()> {
         let Some(last) = meta.last_log_id else { return Ok(()) };
         let checkpoint = {
             let mut state = self.shared.state.lock();
@@ -220,12 +228,6 @@ impl RaftStateMachine<TypeConfig> for Applier {
         Ok(())
     }
 
-    async fn get_current_snapshot(&mut self) -> Result<Option<GroupSnapshot>, io::Error> {
-        self.current_snapshot()
-    }
-}
-
-impl Applier {
     fn publish(&self, last: LogId) {
         let shared = &self.shared;
         shared.log.set_applied(last.index);
@@ -247,7 +249,7 @@ fn raise(watch: &watch::Sender<u64>, to: u64) {
 impl RaftSnapshotBuilder<TypeConfig> for Applier {
     type SnapshotData = Bytes;
 
-    async fn build_snapshot(&mut self) -> Result<GroupSnapshot, io::Error> {
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         self.current_snapshot()?.ok_or_else(|| io::Error::other("no snapshot is due"))
     }
 }

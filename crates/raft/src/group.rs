@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::applier::Applier;
-use crate::codec::{LogId, TypeConfig};
+use crate::codec::{LogId, Snapshot, SnapshotMeta, TypeConfig};
 use crate::groups::NodeParts;
 use crate::membership::{self, MembershipError};
 use crate::read::{self, Page, ReadBarrierError, ReadError};
@@ -434,8 +434,8 @@ impl Inner {
                 self.answer_candidate(candidate_last, self.raft.pre_vote(vote).await)
             }
             Request::Snapshot(_, vote, last_log_id, last_membership, data) => {
-                let meta = openraft::storage::SnapshotMeta { last_log_id, last_membership };
-                let snapshot = openraft::storage::Snapshot { meta, snapshot: data };
+                let meta = SnapshotMeta { last_log_id, last_membership };
+                let snapshot = Snapshot { meta, snapshot: data };
                 let installed = self.raft.install_full_snapshot(vote, snapshot).await;
                 installed.map_or_else(refused, |response| Reply::Snapshot(response.vote))
             }

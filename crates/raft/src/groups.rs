@@ -118,13 +118,7 @@ impl Groups {
         log.set_applied(*applier.applied().borrow());
         let members = options.initial_members.clone();
         let repairer = Repairer::new(log.clone(), applier.clone(), node.peers.clone(), node.repairs.clone(), members);
-        let mut store = LogStore::new(
-            log.clone(),
-            options.sync,
-            node.options.append_bytes_max,
-            applier.applied_end(),
-            repairer.clone(),
-        )?;
+        let mut store = LogStore::new(log.clone(), options.sync, node.options.append_bytes_max, repairer.clone())?;
         store.mind_lost_vote(node.id).await?;
         let raft = self.start_raft(id, store, applier.clone(), &repairer).await?;
         let group = Group::new(id, options, node.clone(), Parts { log, applier, repairer, raft });

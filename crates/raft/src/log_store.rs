@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -42,9 +42,10 @@ pub(crate) struct LogStore {
 ///
 /// While it opens, openraft asks for applied entries only to learn their log ids, which are known
 /// without reading them: a damaged one that nobody can give back keeps no replica closed.
+#[derive(Default)]
 pub(crate) struct Opening {
-    /// One past the last applied entry.
-    applied_end: u64,
+    /// One past the last applied entry, once openraft is about to run.
+    applied_end: AtomicU64,
     over: AtomicBool,
 }
 
@@ -57,13 +58,6 @@ impl Opening {
     fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
-
-    /// Log ids of entries `from .. to` in place of the entries, as far as they are applied.
-    fn log_ids(&self, log: &GroupLog, from: u64, to: u64) -> Vec<Entry> {
-        let to = if self.is_over() { from } else { to.min(self.applied_end) };
-        let blank = |index| Some(Entry::new(codec::log_id(log.read_term(index)?, index), EntryPayload::Blank));
-        (from..to).map_while(blank).collect()
-    }
 }
 
 impl LogStore {
@@ -72,13 +66,12 @@ impl LogStore {
         log: GroupLog,
         sync: bool,
         read_bytes_max: usize,
-        applied_end: u64,
         repairer: Arc<Repairer>,
     ) -> io::Result<LogStore> {
         let stored = log.state().vote;
         let vote = stored.map(|mut bytes| codec::get_vote(&mut bytes)).transpose().map_err(io::Error::other)?;
-        let opening = Arc::new(Opening { applied_end, over: AtomicBool::new(false) });
-        Ok(LogStore { log, sync, read_bytes_max, vote: Arc::new(Mutex::new(vote)), repairer, opening })
+        let vote = Arc::new(Mutex::new(vote));
+        Ok(LogStore { log, sync, read_bytes_max, vote, repairer, opening: Arc::default() })
     }
 
     /// If the vote may be lost, takes the worst for granted, durably, before the group has a say.
@@ -100,20 +93,38 @@ impl LogStore {
     /// Reads every entry that will be applied anew and has lain in the record store since before
     /// this start, so that damage is found, and mended, before the group has a say.
     pub(crate) async fn survey(&self) -> io::Result<()> {
-        let state = self.log.state();
-        let mut next = state.trimmed.map_or(0, |(index, _)| index + 1).max(self.opening.applied_end);
-        while next < state.moved_end {
-            let page = self.read(next, state.moved_end, Need::Open).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            next = last.log_id.index + 1;
+        let mut next = 0;
+        loop {
+            let state = self.log.state();
+            let first = state.trimmed.map_or(0, |(index, _)| index + 1).max(self.repairer.applied_end());
+            next = first.max(next);
+            if next >= state.moved_end {
+                break;
+            }
+            match self.read(next, state.moved_end, Need::Survey).await {
+                Ok(page) if page.is_empty() => break,
+                Ok(page) => next += page.len() as u64,
+                // A snapshot stands for it: it is not there any more, and need not be applied.
+                Err(_) if self.repairer.applied_end() > next => {}
+                Err(error) => return Err(error),
+            }
         }
+        self.opening.applied_end.store(self.repairer.applied_end(), Ordering::Release);
         Ok(())
+    }
+
+    /// Log ids of entries `from .. to` in place of the entries, while the group opens, as far as they
+    /// are applied.
+    fn log_ids(&self, from: u64, to: u64) -> Vec<Entry> {
+        let to = if self.opening.is_over() { from } else { to.min(self.opening.applied_end.load(Ordering::Acquire)) };
+        let blank = |index| Some(Entry::new(codec::log_id(self.log.read_term(index)?, index), EntryPayload::Blank));
+        (from..to).map_while(blank).collect()
     }
 
     /// Entries `from .. to`, cut to the read limit; from memory, or from disk on a blocking thread.
     /// One whose bytes are damaged is got back from a peer first.
     async fn read(&self, from: u64, to: u64, need: Need) -> io::Result<Vec<Entry>> {
-        let log_ids = self.opening.log_ids(&self.log, from, to);
+        let log_ids = self.log_ids(from, to);
         if !log_ids.is_empty() {
             return Ok(log_ids);
         }

@@ -19,12 +19,11 @@ use openraft::type_config::alias::WatchReceiverOf;
 use openraft::{AnyError, OptionalSend, RaftNetworkV2};
 use thalweg_types::{GroupId, NodeId};
 
-use crate::codec::{TypeConfig, Vote};
+use crate::codec::{Snapshot, TypeConfig, Vote};
 use crate::company::in_company;
 use crate::fence;
 use crate::transport::{AppendResult, CallError, Lane, Peers, Reply, Request};
 
-type GroupSnapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, Bytes>;
 type Outcome<T> = Result<T, RPCError<TypeConfig>>;
 
 /// What openraft says of one group, as soon as it runs.
@@ -177,7 +176,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     async fn full_snapshot(
         &mut self,
         vote: Vote,
-        snapshot: GroupSnapshot,
+        snapshot: Snapshot,
         _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {

@@ -13,7 +13,8 @@
 //! Holds: nothing acknowledged is voted away. Index and term of a damaged entry are known without
 //! its bytes, so the log counts for no less in an election, and a replica that lacks an entry which
 //! it has to apply or to send neither votes nor campaigns nor leads until it has it back, or needs it no
-//! more. While it cannot apply it takes no entries either: they would only pile up in the node's
+//! more. What all others have trimmed since, a group that opens skips: it takes up a peer's snapshot.
+//! While it cannot apply it takes no entries either: they would only pile up in the node's
 //! write-ahead log.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,12 +23,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use thalweg_storage::{GroupLog, LogEntry, NodeLog, ReadError, StorageError};
+use thalweg_storage::{GroupLog, LogEntry, ReadError, StorageError};
 use thalweg_types::{GroupId, NodeId};
 use tokio::sync::watch;
 
+use crate::Groups;
 use crate::applier::Applier;
-use crate::codec;
+use crate::codec::{self, LogId, Snapshot, SnapshotMeta};
 use crate::log_store::{durable, read_entries};
 use crate::transport::{Lane, Peers, Reply, Request};
 
@@ -103,6 +105,9 @@ impl Repairs {
 /// For what an entry is needed, which decides what happens while nobody gives it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
+    /// To open the group, which fails; or, since nothing of it runs yet, a snapshot of a peer that has
+    /// given the entry up may stand for it.
+    Survey,
     /// To open the group, which fails.
     Open,
     /// To answer somebody, who is told.
@@ -134,6 +139,13 @@ impl Lacks {
     fn of(&mut self, need: Need) -> &mut u32 {
         if need == Need::Apply { &mut self.apply } else { &mut self.send }
     }
+}
+
+/// What a peer has of a damaged entry.
+enum Copy {
+    Entry(LogEntry),
+    /// It has given the entry up.
+    Snapshot(Box<Snapshot>),
 }
 
 /// Repairs one group's log on this node.
@@ -179,6 +191,11 @@ impl Repairer {
         self.lacks.subscribe()
     }
 
+    /// One past the last applied entry.
+    pub(crate) fn applied_end(&self) -> u64 {
+        self.applier.applied_end()
+    }
+
     /// Ends all waiting.
     pub(crate) fn close(&self) {
         self.closed.send_replace(true);
@@ -192,17 +209,18 @@ impl Repairer {
     /// Puts a peer's copy in the place of the entry at `index`, if its bytes are damaged. What a
     /// running group needs is given up only when the group is closed.
     pub(crate) async fn repair(&self, index: u64, need: Need) -> Result<(), Damaged> {
+        let opens = matches!(need, Need::Survey | Need::Open);
         let mut pause = PAUSE_MIN;
         let mut _lack = None;
         loop {
             let mut up = self.peers.up();
             up.mark_unchanged();
-            let Err(damaged) = self.ask_around(index).await else { return Ok(()) };
-            if need == Need::Open {
+            let Err(damaged) = self.ask_around(index, need).await else { return Ok(()) };
+            if opens {
                 self.node.hold_up(self.group, &damaged);
                 *self.failure.lock() = Some(damaged.clone());
             }
-            if matches!(need, Need::Open | Need::Once) || *self.closed.borrow() {
+            if opens || need == Need::Once || *self.closed.borrow() {
                 return Err(damaged);
             }
             self.node.hold_up(self.group, &damaged);
@@ -217,7 +235,7 @@ impl Repairer {
     }
 
     /// Asks one node after the other for the entry, until one gives it.
-    async fn ask_around(&self, index: u64) -> Result<(), Damaged> {
+    async fn ask_around(&self, index: u64, need: Need) -> Result<(), Damaged> {
         let _one_at_a_time = self.one_at_a_time.lock().await;
         // Of an entry that was trimmed or withdrawn meanwhile there is nothing to repair.
         let Some(term) = self.log.read_term(index) else { return Ok(()) };
@@ -225,12 +243,16 @@ impl Repairer {
         if read.err().and_then(|error| damaged_index(&error)) != Some(index) {
             return Ok(());
         }
-        let mut answers = Vec::new();
+        let (mut answers, mut stands_for_it) = (Vec::new(), None);
         for node in self.whom_to_ask() {
-            match self.fetch(node, index, term).await {
-                Ok(entry) => return self.replace(node, entry).await,
+            match self.fetch(node, index, term, need == Need::Survey).await {
+                Ok(Copy::Entry(entry)) => return self.replace(node, entry).await,
+                Ok(Copy::Snapshot(snapshot)) => stands_for_it = Some((node, snapshot)),
                 Err(why) => answers.push(format!("node {node} {why}")),
             }
+        }
+        if let Some((node, snapshot)) = stands_for_it {
+            return self.skip(node, index, *snapshot).await;
         }
         self.node.failed.fetch_add(1, Ordering::Relaxed);
         let reason = if answers.is_empty() { "no other node is connected".to_owned() } else { answers.join(", ") };
@@ -246,21 +268,43 @@ impl Repairer {
         members.into_iter().filter(|node| *node != self.peers.node()).chain(others).collect()
     }
 
-    async fn fetch(&self, node: NodeId, index: u64, term: u64) -> Result<LogEntry, String> {
+    /// The entry, or the snapshot that stands for it if that will do.
+    async fn fetch(&self, node: NodeId, index: u64, term: u64, or_snapshot: bool) -> Result<Copy, String> {
         let exchange = async {
-            let sent = self.peers.send(node, Lane::Data, Request::Fetch(self.group, index, term)).await;
+            let sent = self.peers.send(node, Lane::Data, Request::Fetch(self.group, index, term, or_snapshot)).await;
             sent.map_err(|_| "is not connected")?.await.map_err(|_| "does not answer")
         };
         let reply = tokio::time::timeout(FETCH_TIMEOUT, exchange).await.unwrap_or(Err("does not answer"))?;
         match reply {
             Reply::Entry(entry) if (entry.index, entry.term) == (index, term) => {
                 let readable = codec::from_log_entry(entry.clone());
-                readable.map(|_| entry).map_err(|error| format!("sent what is no entry: {error}"))
+                readable.map(|_| Copy::Entry(entry)).map_err(|error| format!("sent what is no entry: {error}"))
             }
+            Reply::GivenUp(meta, snapshot) if or_snapshot && self.continues(index, &meta) => {
+                Ok(Copy::Snapshot(Box::new(Snapshot { meta, snapshot })))
+            }
+            Reply::GivenUp(..) => Err("has a snapshot that does not fit this log".to_owned()),
             Reply::No => Err("does not have it".to_owned()),
             Reply::Refused(why) => Err(why),
             _ => Err("sent something else".to_owned()),
         }
+    }
+
+    /// Whether the log can go on behind a snapshot that stands for an entry: its last entry is the
+    /// same here, or lies behind the end.
+    fn continues(&self, index: u64, snapshot: &SnapshotMeta) -> bool {
+        let Some(last) = snapshot.last_log_id.filter(|last| last.index >= index) else { return false };
+        self.log.read_term(last.index).is_none_or(|term| term == codec::term_of(&last))
+    }
+
+    /// Takes up the snapshot: everything that it stands for is given up here as well.
+    async fn skip(&self, from: NodeId, index: u64, snapshot: Snapshot) -> Result<(), Damaged> {
+        let group = self.group;
+        let taken = self.applier.take_up(&snapshot.meta, snapshot.snapshot).await;
+        taken.map_err(|error| Damaged { index, reason: format!("the snapshot of node {from}: {error}") })?;
+        self.node.repaired.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%group, index, %from, "all have given a damaged entry up; another node's snapshot stands for it");
+        Ok(())
     }
 
     async fn replace(&self, from: NodeId, entry: LogEntry) -> Result<(), Damaged> {
@@ -314,12 +358,28 @@ fn withdrawn(error: &std::io::Error) -> bool {
     matches!(storage, Some(StorageError::NotRepairable { .. }))
 }
 
-/// Answers a node that asks for an entry. The group need not be open here.
-pub(crate) async fn answer(log: &NodeLog, group: GroupId, index: u64, term: u64) -> Reply {
-    let Some(log) = log.known_group(group).filter(|log| log.read_term(index) == Some(term)) else { return Reply::No };
+/// Answers a node that asks for an entry. The group need not be open here, unless a snapshot is to
+/// stand for what was trimmed.
+pub(crate) async fn answer(groups: &Groups, group: GroupId, index: u64, term: u64, or_snapshot: bool) -> Reply {
+    let log = groups.node_log().known_group(group);
+    let trimmed = log.as_ref().and_then(|log| log.state().trimmed).is_some_and(|(trimmed, _)| trimmed >= index);
+    if trimmed && or_snapshot {
+        return beyond(groups, group, index);
+    }
+    let Some(log) = log.filter(|log| !trimmed && log.read_term(index) == Some(term)) else { return Reply::No };
     match read_entries(&log, index, index + 1, 1).await {
         Ok(entries) => entries.into_iter().find(|entry| entry.term == term).map_or(Reply::No, Reply::Entry),
         Err(error) if damaged_index(&error).is_some() => Reply::Refused("has a damaged copy as well".to_owned()),
         Err(error) => Reply::Refused(format!("cannot read it: {error}")),
+    }
+}
+
+/// The snapshot that stands for an entry which this node has trimmed, if the group is open here.
+fn beyond(groups: &Groups, group: GroupId, index: u64) -> Reply {
+    let snapshot = groups.get(group).and_then(|group| group.inner().applier.current_snapshot().ok().flatten());
+    let stands_for_it = |last: &LogId| last.index >= index;
+    match snapshot.filter(|snapshot| snapshot.meta.last_log_id.as_ref().is_some_and(stands_for_it)) {
+        Some(Snapshot { meta, snapshot }) => Reply::GivenUp(meta, snapshot),
+        None => Reply::No,
     }
 }

@@ -82,7 +82,9 @@ impl Stream for Inbound {
 async fn answer(groups: Groups, from: NodeId, request: Request) -> Reply {
     match request {
         Request::Ping => groups.now().map_or(Reply::Yes, Reply::Time),
-        Request::Fetch(group, index, term) => repair::answer(groups.node_log(), group, index, term).await,
+        Request::Fetch(group, index, term, or_snapshot) => {
+            repair::answer(&groups, group, index, term, or_snapshot).await
+        }
         Request::Append(group, append) => match groups.get(group) {
             Some(group) => group.inner().answer_append(append).await,
             None => not_open(),

@@ -13,7 +13,7 @@ use thalweg_storage::LogEntry;
 use thalweg_types::{GroupId, UnixMillis, crc32c};
 
 use super::Frame;
-use crate::codec::{self, LogId, Malformed, StoredMembers, TypeConfig, Vote};
+use crate::codec::{self, LogId, Malformed, SnapshotMeta, StoredMembers, TypeConfig, Vote};
 
 /// A question to another node.
 #[derive(Clone, Debug)]
@@ -30,8 +30,9 @@ pub(crate) enum Request {
     Transfer(GroupId, Vote, u64, Option<LogId>),
     /// Whether the follower may fall asleep at this term and last index.
     Hibernate(GroupId, u64, u64),
-    /// The entry of this index and term, whose bytes are damaged here.
-    Fetch(GroupId, u64, u64),
+    /// The entry of this index and term, whose bytes are damaged here; and whether a snapshot that
+    /// stands for it will do.
+    Fetch(GroupId, u64, u64, bool),
     /// Are you there?
     Ping,
 }
@@ -64,6 +65,8 @@ pub(crate) enum Reply {
     No,
     /// To a fetch.
     Entry(LogEntry),
+    /// To a fetch: the entry is given up, and this snapshot stands for it.
+    GivenUp(SnapshotMeta, Bytes),
     /// This node cannot answer for the group now, and why.
     Refused(String),
 }
@@ -133,10 +136,12 @@ impl Request {
                 to.put_u64_le(term);
                 to.put_u64_le(last);
             }
-            Request::Fetch(_, index, term) => {
+            // Who does not know the last one leaves it unread.
+            Request::Fetch(_, index, term, or_snapshot) => {
                 start(FETCH);
                 to.put_u64_le(index);
                 to.put_u64_le(term);
+                to.put_u8(u8::from(or_snapshot));
             }
             Request::Ping => start(PING),
         }
@@ -175,7 +180,8 @@ impl Request {
             }
             FETCH => {
                 let index = codec::get_u64(&mut from, "fetch")?;
-                Request::Fetch(group, index, codec::get_u64(&mut from, "fetch")?)
+                let term = codec::get_u64(&mut from, "fetch")?;
+                Request::Fetch(group, index, term, from.first() == Some(&1))
             }
             PING => Request::Ping,
             _ => return Err(Malformed("request kind")),
@@ -252,6 +258,7 @@ const YES: u8 = 6;
 const NO: u8 = 7;
 const REFUSED: u8 = 8;
 const ENTRY: u8 = 9;
+const GIVEN_UP: u8 = 10;
 
 impl Reply {
     pub(crate) fn encode(&self, number: u64) -> Frame {
@@ -290,9 +297,18 @@ impl Reply {
                 to.put_u8(ENTRY);
                 to.put_u64_le(entry.index);
                 to.put_u64_le(entry.term);
-                to.put_u32_le(crc32c(&entry.head) ^ crc32c(&entry.body).rotate_left(1));
+                to.put_u32_le(checksum_of(&entry.head, &entry.body));
                 to.put_u32_le(entry.head.len() as u32);
                 return Frame { parts: vec![to.freeze(), entry.head.clone(), entry.body.clone()] };
+            }
+            Reply::GivenUp(meta, data) => {
+                to.put_u8(GIVEN_UP);
+                let mut said = BytesMut::new();
+                codec::put_log_id(&mut said, meta.last_log_id.as_ref());
+                codec::put_stored_members(&mut said, &meta.last_membership);
+                to.put_u32_le(checksum_of(&said, data));
+                to.put_u32_le(said.len() as u32);
+                return Frame { parts: vec![to.freeze(), said.freeze(), data.clone()] };
             }
             Reply::Refused(why) => {
                 to.put_u8(REFUSED);
@@ -323,6 +339,7 @@ impl Reply {
             YES => Reply::Time(UnixMillis(codec::get_u64(&mut from, "time")?)),
             NO => Reply::No,
             ENTRY => Reply::Entry(get_entry(from)?),
+            GIVEN_UP => get_given_up(from)?,
             REFUSED => Reply::Refused(String::from_utf8_lossy(&from).into_owned()),
             _ => return Err(Malformed("reply kind")),
         };
@@ -334,11 +351,28 @@ impl Reply {
 fn get_entry(mut from: Bytes) -> Result<LogEntry, Malformed> {
     let index = codec::get_u64(&mut from, "entry")?;
     let term = codec::get_u64(&mut from, "entry")?;
-    let checksum = codec::get_u32(&mut from, "entry")?;
-    let head_length = codec::get_u32(&mut from, "entry")? as usize;
-    let head = codec::get_bytes(&mut from, head_length, "entry")?;
-    let intact = crc32c(&head) ^ crc32c(&from).rotate_left(1) == checksum;
-    if intact { Ok(LogEntry { index, term, head, body: from }) } else { Err(Malformed("entry")) }
+    let (head, body) = get_checked(from, "entry")?;
+    Ok(LogEntry { index, term, head, body })
+}
+
+/// The snapshot of a reply. It takes the place of entries for good, so it carries a checksum as well.
+fn get_given_up(from: Bytes) -> Result<Reply, Malformed> {
+    let (mut said, data) = get_checked(from, "given up")?;
+    let (last_log_id, last_membership) = (codec::get_log_id(&mut said)?, codec::get_stored_members(&mut said)?);
+    Ok(Reply::GivenUp(SnapshotMeta { last_log_id, last_membership }, data))
+}
+
+/// `checksum u32 │ length of the first part u32 │ first part │ the rest`
+fn get_checked(mut from: Bytes, what: &'static str) -> Result<(Bytes, Bytes), Malformed> {
+    let checksum = codec::get_u32(&mut from, what)?;
+    let length = codec::get_u32(&mut from, what)? as usize;
+    let first = codec::get_bytes(&mut from, length, what)?;
+    let intact = checksum_of(&first, &from) == checksum;
+    if intact { Ok((first, from)) } else { Err(Malformed(what)) }
+}
+
+fn checksum_of(first: &[u8], rest: &[u8]) -> u32 {
+    crc32c(first) ^ crc32c(rest).rotate_left(1)
 }
 
 #[cfg(test)]
@@ -386,6 +420,31 @@ mod tests {
                 changed[at] ^= 1 << bit;
                 prop_assert!(Reply::decode(changed.into()).is_err());
             }
+        }
+
+        #[test]
+        fn a_snapshot_in_place_of_an_entry_reads_back_and_no_changed_byte_passes(
+            term in 1u64..99, index: u64, data: Vec<u8>, at: prop::sample::Index, bit in 0u8..8,
+        ) {
+            let meta = SnapshotMeta { last_log_id: Some(log_id(term, index)), last_membership: StoredMembers::default() };
+            let frame = Reply::GivenUp(meta.clone(), data.clone().into()).encode(7).into_bytes();
+            let Ok((7, Reply::GivenUp(read, bytes))) = Reply::decode(frame.clone()) else { panic!("not given up") };
+            prop_assert_eq!((read, bytes.to_vec()), (meta, data));
+            let mut changed = frame.to_vec();
+            let at = 9 + at.index(frame.len() - 9);
+            changed[at] ^= 1 << bit;
+            prop_assert!(Reply::decode(changed.into()).is_err());
+        }
+
+        #[test]
+        fn a_fetch_reads_back_also_from_who_knows_of_no_snapshots(index: u64, term: u64, or_snapshot: bool) {
+            let frame = Request::Fetch(GroupId(3), index, term, or_snapshot).encode(7).into_bytes();
+            let Ok((7, Request::Fetch(GroupId(3), i, t, s))) = Request::decode(Frame::whole(frame.clone())) else {
+                panic!("not a fetch")
+            };
+            prop_assert_eq!((i, t, s), (index, term, or_snapshot));
+            let older = Request::decode(Frame::whole(frame.slice(..frame.len() - 1)));
+            prop_assert!(matches!(older, Ok((7, Request::Fetch(_, _, _, false)))));
         }
 
         #[test]

@@ -4,7 +4,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use thalweg_raft::{Damaged, Group, OpenError, ProposeError, ReadError};
+use bytes::Bytes;
+use thalweg_raft::{Damaged, Group, OpenError, Payload, ProposeError, ReadError};
 use thalweg_storage::{LogEntry, NodeLog};
 use thalweg_types::GroupId;
 
@@ -174,6 +175,58 @@ async fn a_replica_that_nobody_can_heal_stays_closed_says_why_and_opens_when_a_p
     assert_eq!(in_time(bodies(&group, last)).await, values);
     let counts = cluster.node(2).groups.repair_counts();
     assert_eq!((counts.repaired, counts.waiting), (1, 0));
+}
+
+/// Has the group give up everything up to `cut`, on the given nodes.
+async fn trim(groups: &[Group], cut: u64) {
+    let trim = Payload { head: format!("trim:{cut}").into_bytes().into(), body: Bytes::new() };
+    leader_of(groups).await.propose(trim).await.unwrap().outcome().await.unwrap();
+    for group in groups {
+        while group.log().state().trimmed.is_none_or(|(index, _)| index < cut) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Node 3 stops, one of its entries is damaged, and the others trim `up_to` so many entries behind that.
+async fn a_snapshot_stands_for_what_all_others_gave_up(more: u64, up_to: u64) {
+    let mut cluster = Cluster::start(3).await;
+    let (values, last) = filled(&cluster, 20).await;
+    let parts = cluster.stop_without_checkpoint(3).await;
+    let damaged = last - 10;
+    assert!(parts.1.corrupt(GROUP, damaged));
+    let others = [1, 2].map(|node| cluster.node(node).groups.get(GROUP).unwrap());
+    let mut expected = values;
+    for i in 0..more {
+        expected.push(format!("later-{i}"));
+        put(&leader_of(&others).await, &format!("later-{i}")).await;
+    }
+    in_time(trim(&others, damaged + up_to)).await;
+    cluster.restart(3, parts).await;
+    assert_above_the_checkpoint(cluster.node(3), damaged);
+    let group = in_time(open_at_last(&cluster, 3)).await;
+    let end = put(&leader_of(&others).await, "end").await;
+    expected.push("end".to_owned());
+    in_time(async { group.applied().wait_for(|applied| *applied >= end).await.map(drop) }).await.unwrap();
+    assert_eq!(group.log().state().trimmed.unwrap().0, damaged + up_to);
+    let mut seen = in_time(bodies(&group, end)).await;
+    seen.retain(|body| !body.is_empty());
+    let kept = in_time(bodies(&others[0], end)).await.into_iter().filter(|body| !body.is_empty());
+    assert_eq!(seen, kept.collect::<Vec<_>>());
+    assert!(expected.ends_with(&seen), "{seen:?}");
+    let counts = cluster.node(3).groups.repair_counts();
+    assert_eq!((counts.repaired, counts.waiting), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_stands_for_a_damaged_entry_that_all_others_have_trimmed() {
+    a_snapshot_stands_for_what_all_others_gave_up(0, 0).await;
+    a_snapshot_stands_for_what_all_others_gave_up(3, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_from_behind_the_end_of_a_damaged_log_takes_its_place() {
+    a_snapshot_stands_for_what_all_others_gave_up(10, 15).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
