@@ -1,4 +1,5 @@
-//! The loop: steps the simulation, lets faults begin and end, restarts nodes, looks at invariants.
+//! The loop: steps the simulation, lets faults begin and end, restarts nodes, looks at the invariants
+//! after every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -26,7 +27,7 @@ mod verdict;
 
 /// One step of the simulation.
 const TICK: Duration = Duration::from_millis(5);
-/// Between two looks at the invariants.
+/// Between two looks at how far the run has come.
 const LOOK_MS: u64 = 100;
 /// Between two lines about every disk in the trace.
 const PULSE_MS: u64 = 1_000;
@@ -156,8 +157,8 @@ impl Director {
             }
             self.sweep_up();
             self.begin_and_end();
+            self.invariants.check(&self.world, !self.running.is_empty());
             if now >= look_at {
-                self.invariants.check(&self.world, !self.running.is_empty());
                 look_at = now + LOOK_MS;
                 if let Some(finished) = self.advance() {
                     return finished;
