@@ -13,6 +13,7 @@ mod appender;
 mod ending;
 mod error;
 mod in_flight;
+mod leaderless;
 mod ticket;
 
 pub(crate) use admission::admit;

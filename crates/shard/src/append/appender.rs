@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use parking_lot::Mutex;
 use thalweg_raft::{Group, GroupStatus, Payload};
 use thalweg_types::planted::{Planted, planted};
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 use super::ending::{Ending, leading_term};
 use super::in_flight::{InFlight, Judgement};
+use super::leaderless::{self, names_nobody};
 use super::ticket::{OnItsWay, Ticket, settle, unproposed};
 use super::{AppendError, Appended, admit};
 use crate::command::{Command, EntryFacts, ProducerTag};
@@ -85,7 +87,12 @@ impl Appender {
             let mut in_flight = self.in_flight.lock();
             self.state.with(|state| in_flight.note_refusal(tag, state));
         }
-        submitted
+        match submitted {
+            Err(refused) if names_nobody(&refused, &self.status.borrow(), self.node_id) => {
+                Ok(Ticket::later(leaderless::refusal(self.status.clone(), self.node_id, refused).map(Err)))
+            }
+            submitted => submitted,
+        }
     }
 
     async fn submit_in_order(&self, batch: RecordBatch, tag: Option<ProducerTag>) -> Result<Ticket, AppendError> {
@@ -137,9 +144,7 @@ impl Appender {
             self.state.with(|state| in_flight.note_refusal(tag, state));
         }
         let (ending, patience) = (self.ending(), self.node.options.opening_wait_max);
-        let (sender, receipt) = watch::channel(None);
-        tokio::spawn(async move { sender.send_replace(Some(ending.answer_when_sealed(tag, patience).await)) });
-        Ok(Ticket { receipt, duplicate: false })
+        Ok(Ticket::later(ending.answer_when_sealed(tag, patience)))
     }
 
     /// The catalog's word that a shard is open reaches its leader and its writers independently;
@@ -224,6 +229,8 @@ impl Appender {
             applied: self.group.applied(),
             in_flight: self.in_flight.clone(),
             written: self.written.clone(),
+            status: self.status.clone(),
+            node_id: self.node_id,
             sender,
             _permits: permits,
         };

@@ -7,20 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use thalweg_raft::{Proposal, ProposeError};
+use thalweg_raft::{GroupStatus, Proposal, ProposeError};
+use thalweg_types::NodeId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::appender::Permits;
 use super::in_flight::{InFlight, Receipt};
-use super::{AppendError, Appended};
+use super::{AppendError, Appended, leaderless};
 use crate::command::{EntryFacts, ProducerTag};
 use crate::metrics::Metrics;
 use crate::spec::ReplicaSpec;
 use crate::state::Outcome;
 use crate::traffic::Written;
 
-/// A batch that is on its way, or waits for the shard's end, or whose outcome was known at once.
+/// A batch that is on its way, or waits for the shard's end or a leader, or whose outcome was known at once.
 #[derive(Debug)]
 pub struct Ticket {
     pub(super) receipt: Receipt,
@@ -31,6 +32,13 @@ impl Ticket {
     /// A batch that was written before.
     pub(super) fn known(appended: Appended) -> Ticket {
         Ticket { receipt: watch::channel(Some(Ok(appended))).1, duplicate: true }
+    }
+
+    /// A batch whose answer has to be waited for, outside of the shard's queue.
+    pub(super) fn later(answer: impl Future<Output = Result<Appended, AppendError>> + Send + 'static) -> Ticket {
+        let (sender, receipt) = watch::channel(None);
+        tokio::spawn(async move { sender.send_replace(Some(answer.await)) });
+        Ticket { receipt, duplicate: false }
     }
 
     /// Waits until the batch is durable, or refused, or `patience` ends.
@@ -53,6 +61,8 @@ pub(super) struct OnItsWay {
     pub(super) applied: watch::Receiver<u64>,
     pub(super) in_flight: Arc<Mutex<InFlight>>,
     pub(super) written: Arc<Written>,
+    pub(super) status: watch::Receiver<GroupStatus>,
+    pub(super) node_id: NodeId,
     pub(super) sender: watch::Sender<Option<Result<Appended, AppendError>>>,
     pub(super) _permits: Permits,
 }
@@ -67,7 +77,7 @@ impl OnItsWay {
                 let _ = self.applied.wait_for(|index| *index >= applied.index).await;
                 settle(Outcome::decode(&applied.response), Some(self.facts), self.tag, &spec)
             }
-            Err(error) => Err(unproposed(error)),
+            Err(error) => Err(leaderless::refusal(self.status.clone(), self.node_id, unproposed(error)).await),
         };
         if outcome.is_ok() {
             self.written.add(self.bytes as u64, u64::from(self.facts.record_count));
