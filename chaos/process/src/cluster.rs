@@ -64,8 +64,7 @@ impl Cluster {
         disks: &Path,
         results: &Path,
     ) -> anyhow::Result<Cluster> {
-        let seeds = (1..=plan.nodes).map(|id| node::peer_address(NodeId(id))).collect();
-        let launch = Launch { binary, environment: environment(&plan), seeds, clock: plan.clocks };
+        let launch = Launch { binary, environment: environment(&plan), seeds: Vec::new(), clock: plan.clocks };
         let network = Network::start(seed).await?;
         let (disks, results) = (disks.to_owned(), results.to_owned());
         let (nodes, retired, states) = Default::default();
@@ -85,11 +84,19 @@ impl Cluster {
     pub(crate) async fn add_node(&self, id: NodeId) -> anyhow::Result<()> {
         self.network.add_node(node::port(id)).await?;
         let disk = Disk::create(&self.disks, id.0, self.plan.disk_mib).await?;
-        let mut node = Node::new(id, disk, &self.results, self.launch.clone());
+        let launch = Launch { seeds: self.seeds(id), ..self.launch.clone() };
+        let mut node = Node::new(id, disk, &self.results, launch);
         node.start()?;
         self.states.lock().insert(id, node.state());
         self.nodes.lock().insert(id, Arc::new(Mutex::new(node)));
         Ok(())
+    }
+
+    /// Whom a new node asks to let it in: the founders are each other's, and gone one day.
+    fn seeds(&self, new: NodeId) -> Vec<String> {
+        let founders = (1..=self.plan.nodes).map(NodeId);
+        let known = if new.0 <= self.plan.nodes { founders.collect() } else { self.active() };
+        known.into_iter().map(node::peer_address).collect()
     }
 
     /// An id that no node had.
