@@ -17,6 +17,8 @@ use crate::timeline::quantile;
 const AFTERMATH_NS: u64 = 2_000_000_000;
 /// The last word of a shard before the next fault does not count as silence before it.
 const BEFORE_NEXT_NS: u64 = 200_000_000;
+/// A time without faults is looked at if it is no shorter.
+const QUIET_NS_MIN: u64 = 1_000_000_000;
 
 /// The moments at which each shard was heard of, sorted.
 #[derive(Debug, Default)]
@@ -61,6 +63,21 @@ impl Heard {
         let next = all.iter().map(|other| other.began).filter(|began| *began > ended).min();
         let clear = next.map_or(u64::MAX, |next| next.saturating_sub(BEFORE_NEXT_NS));
         self.longest_gap(fault.began, clear.clamp(ended, ended + AFTERMATH_NS))
+    }
+
+    /// The longest silence of each time in which nothing was wrong: what the load itself, and the
+    /// machine, make of the gaps of faults.
+    pub(crate) fn quiet_gaps(&self, all: &[Fault]) -> Vec<Duration> {
+        let quiet = all.iter().filter_map(|fault| {
+            let from = fault.ended? + AFTERMATH_NS;
+            let others = all.iter().filter(|other| other.began > fault.began);
+            let to = others.map(|other| other.began).min()?.saturating_sub(BEFORE_NEXT_NS);
+            let overlaps =
+                |other: &Fault| other.began < to && other.ended.is_none_or(|ended| ended + AFTERMATH_NS > from);
+            let clear = to >= from + QUIET_NS_MIN && !all.iter().any(overlaps);
+            clear.then(|| self.longest_gap(from, to))
+        });
+        quiet.collect()
     }
 }
 
@@ -127,6 +144,26 @@ mod tests {
         let heard = heard(&moments);
         assert_eq!(heard.gap_of(&faults[0], &faults), Duration::from_millis(900));
         assert_eq!(heard.gap_of(&faults[1], &faults), Duration::from_millis(901));
+    }
+
+    #[test]
+    fn what_is_quiet_lies_between_faults_and_away_from_them() {
+        let fault = |began_ms: u64, ended_ms: u64| Fault {
+            kind: Kind::Kill,
+            whom: String::new(),
+            began: began_ms * 1_000_000,
+            ended: Some(ended_ms * 1_000_000),
+            failed: false,
+        };
+        let moments =
+            (0..1_000).map(|i| (0, i * 10_000_000)).filter(|(_, at)| !(5_000_000_000..5_500_000_000).contains(at));
+        let heard = heard(&moments.collect::<Vec<_>>());
+        let apart = [fault(1_000, 2_000), fault(6_000, 6_500)];
+        assert_eq!(heard.quiet_gaps(&apart), [Duration::from_millis(510)]);
+        let near = [fault(1_000, 2_000), fault(5_000, 6_500)];
+        assert_eq!(heard.quiet_gaps(&near), []);
+        let across = [fault(500, 5_000), fault(1_000, 2_000), fault(6_000, 6_500)];
+        assert_eq!(heard.quiet_gaps(&across), []);
     }
 
     #[test]

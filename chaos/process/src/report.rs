@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::faults::{Group, Kind};
 use crate::gaps::Summary;
 use crate::nemesis::Fault;
-use crate::verdict::Verdict;
+use crate::verdict::{Row, Verdict};
 
 /// Anomalies that are described.
 const SHOWN_MAX: usize = 50;
@@ -110,15 +110,15 @@ fn write_kinds(to: &mut String, verdict: &Verdict) -> std::fmt::Result {
          <th>code<th>what it is<th class=n>times<th class=n>write gap p50<th class=n>p99<th class=n>longest\
          <th class=n>tail gap p50<th class=n>longest</thead><tbody>"
     )?;
-    for (kind, (writes, reads)) in verdict.by_kind() {
+    for Row { name: kind, codes, about, writes, reads } in verdict.rows() {
         let Summary { count, p50, p99, longest } = writes;
         writeln!(
             to,
             "<tr><td>{}<td>{}<td class=quiet>{}<td class=n>{count}<td class=n>{}<td class=n>{}<td class=n>{}\
              <td class=n>{}<td class=n>{}",
-            name(kind),
-            kind.codes().join(" "),
-            escape(kind.about()),
+            escape(kind),
+            codes,
+            escape(about),
             span(p50),
             span(p99),
             span(longest),

@@ -27,6 +27,20 @@ const SHOWN_MAX: usize = 12;
 /// Begins the line of a panic in a node's log.
 const PANIC: &str = "panicked at";
 
+/// What a kind of fault cost.
+pub(crate) struct Row {
+    /// The kind.
+    pub(crate) name: &'static str,
+    /// Its codes in the project's list.
+    pub(crate) codes: String,
+    /// What it is.
+    pub(crate) about: &'static str,
+    /// Silences of shards as writers saw them.
+    pub(crate) writes: Summary,
+    /// As a tail saw them.
+    pub(crate) reads: Summary,
+}
+
 /// Everything that a run leaves behind.
 #[derive(Debug)]
 pub(crate) struct Verdict {
@@ -42,6 +56,8 @@ pub(crate) struct Verdict {
     pub(crate) faults: Vec<Fault>,
     /// Each fault's longest silence of any shard: for writers, and for a tail.
     pub(crate) gaps: Vec<(Duration, Duration)>,
+    /// The same of the times between faults.
+    pub(crate) quiet: (Summary, Summary),
     /// Kinds of the scenario that never happened.
     pub(crate) missing: Vec<Kind>,
     /// The run second by second.
@@ -74,6 +90,7 @@ impl Verdict {
         let checked = thalweg_checker::check(&history, &options).context("the history was recorded wrongly")?;
         let (writes, reads) = (Heard::writes(&history), Heard::reads(&history, 1));
         let gaps = faults.iter().map(|fault| (writes.gap_of(fault, &faults), reads.gap_of(fault, &faults))).collect();
+        let quiet = (summary(writes.quiet_gaps(&faults)), summary(reads.quiet_gaps(&faults)));
         let happened: BTreeSet<Kind> = faults.iter().filter(|fault| !fault.failed).map(|fault| fault.kind).collect();
         let named: BTreeSet<Kind> = scenario.faults.iter().map(|fault| fault.kind).collect();
         let verdict = Verdict {
@@ -83,6 +100,7 @@ impl Verdict {
             violations: recorder.violations(),
             faults,
             gaps,
+            quiet,
             missing: named.difference(&happened).copied().collect(),
             samples,
             lasted,
@@ -124,6 +142,22 @@ impl Verdict {
         gaps.into_iter().map(|(kind, (writes, reads))| (kind, (summary(writes), summary(reads)))).collect()
     }
 
+    /// A line for each kind, and one for no fault if it was ever quiet: name, code, what it is, and
+    /// the gaps of writers and of a tail.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let row = |(kind, (writes, reads)): (Kind, _)| Row {
+            name: kind.name(),
+            codes: kind.codes().join(" "),
+            about: kind.about(),
+            writes,
+            reads,
+        };
+        let (writes, reads) = self.quiet;
+        let about = "what the load and the machine make of it by themselves";
+        let quiet = Row { name: "(no fault)", codes: String::new(), about, writes, reads };
+        self.by_kind().into_iter().map(row).chain((writes.count > 0).then_some(quiet)).collect()
+    }
+
     /// Codes of the project's list that were exercised, by faults or by the load itself.
     pub(crate) fn codes(&self) -> BTreeSet<&'static str> {
         let of_faults = self.by_kind().into_keys().flat_map(|kind| kind.codes().iter().copied());
@@ -144,11 +178,11 @@ impl Verdict {
             "{:<20} {:>5}  {:>9} {:>8} {:>8}   {:>8} {:>8}",
             "", "", "p50", "p99", "longest", "p50", "longest"
         )?;
-        for (kind, (writes, reads)) in self.by_kind() {
+        for Row { name, writes, reads, .. } in self.rows() {
             let ms = |time: Duration| time.as_millis();
             let (p50, p99, longest) = (ms(writes.p50), ms(writes.p99), ms(writes.longest));
             let (read_p50, read_longest) = (ms(reads.p50), ms(reads.longest));
-            let (name, count) = (kind.name(), writes.count);
+            let count = writes.count;
             writeln!(to, "{name:<20} {count:>5}  {p50:>9} {p99:>8} {longest:>8}   {read_p50:>8} {read_longest:>8}")?;
         }
         let figures = &self.checked.figures;
