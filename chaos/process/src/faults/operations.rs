@@ -142,6 +142,8 @@ async fn join(arena: &Arena) -> anyhow::Result<NodeId> {
     arena.cluster.add_node(id).await?;
     arena.observer.add_node(id);
     arena.cluster.node(id).lock().await.wait_ready(READY_TIMEOUT).await?;
+    // A client learns from what it asks for, and those that it was told of may all be gone one day.
+    let _ = arena.client.cluster().describe().await;
     Ok(id)
 }
 

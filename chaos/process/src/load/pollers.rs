@@ -110,7 +110,8 @@ impl<'a> Poll<'a> {
         let fresh = page.millis_behind_latest == 0;
         self.position = Position::Index(page.next_index);
         self.ended = page.end.is_some();
-        let slack = if fresh && self.start != Start::Latest { SLACK.as_nanos() as u64 } else { 0 };
+        // For every page: one that claims nothing would hold the next one's claim to its own moment.
+        let slack = if self.start == Start::Latest { 0 } else { SLACK.as_nanos() as u64 };
         self.before = call.saturating_sub(slack).max(self.before);
         recorder.read(Read {
             reader: self.reader,
