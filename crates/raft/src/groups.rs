@@ -120,7 +120,11 @@ impl Groups {
         let repairer = Repairer::new(log.clone(), applier.clone(), node.peers.clone(), node.repairs.clone(), members);
         let mut store = LogStore::new(log.clone(), options.sync, node.options.append_bytes_max, repairer.clone())?;
         store.mind_lost_vote(node.id).await?;
-        let raft = self.start_raft(id, store, applier.clone(), &repairer).await?;
+        let started = self.start_raft(id, store, applier.clone(), &repairer).await;
+        if repairer.is_unsaved() {
+            node.failure.send_replace(Some(format!("group {id} took up a snapshot that could not be saved")));
+        }
+        let raft = started?;
         let group = Group::new(id, options, node.clone(), Parts { log, applier, repairer, raft });
         let _one_at_a_time = node.opening.lock().await;
         if let Some(open) = self.get(id) {
@@ -137,13 +141,14 @@ impl Groups {
     async fn start_raft(
         &self,
         id: GroupId,
-        store: LogStore,
+        mut store: LogStore,
         applier: Applier,
         repairer: &Repairer,
     ) -> Result<Raft, OpenError> {
         let node = &self.0;
         let damaged = || repairer.failure().map(OpenError::Damaged);
         store.survey().await.map_err(|error| damaged().unwrap_or(OpenError::Log(error)))?;
+        store.vote_as_the_log(node.id).await?;
         let opening = store.opening();
         let (peers, append_window, own) = (node.peers.clone(), node.options.append_window, OwnMetrics::default());
         let network = GroupNetwork { group: id, peers, append_window, own: own.clone() };

@@ -85,6 +85,16 @@ impl LogStore {
         }
     }
 
+    /// No vote may be older than the log: a snapshot of a later term brought none with it.
+    pub(crate) async fn vote_as_the_log(&mut self, node: NodeId) -> io::Result<()> {
+        let (state, vote) = (self.log.state(), *self.vote.lock());
+        let term = state.last.max(state.trimmed).map_or(0, |(_, term)| term);
+        if vote.is_none_or(|vote| vote.leader_id.term < term) && term > 0 {
+            self.save_vote(&Vote::new(term, node.0)).await?;
+        }
+        Ok(())
+    }
+
     /// To be ended when the group runs.
     pub(crate) fn opening(&self) -> Arc<Opening> {
         self.opening.clone()

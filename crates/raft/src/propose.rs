@@ -5,7 +5,7 @@
 //! of leader may still be committed by another, so its outcome is unknown.
 
 use bytes::Bytes;
-use openraft::errors::{ClientWriteError, ForwardToLeader};
+use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader};
 use openraft::raft::ClientWriteResult;
 use thalweg_types::NodeId;
 use tokio::sync::{oneshot, watch};
@@ -79,6 +79,10 @@ fn other_leader(status: &GroupStatus) -> Option<NodeId> {
 
 fn propose_error(error: ClientWriteError<TypeConfig>, known: Option<NodeId>) -> ProposeError {
     match error {
+        // It may lead or not: nobody knows before a majority has spoken.
+        ClientWriteError::ForwardToLeader(forward) if forward.reason == ForwardReason::LeaseExpired => {
+            ProposeError::Unavailable { reason: "its leader has not heard from a majority lately".to_owned() }
+        }
         ClientWriteError::ForwardToLeader(forward) => ProposeError::NotLeader { leader: leader_of(&forward).or(known) },
         ClientWriteError::LogEntryDiscarded(_) => {
             ProposeError::OutcomeUnknown { reason: "leadership changed while the command was on its way".to_owned() }

@@ -19,7 +19,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -29,7 +29,7 @@ use tokio::sync::watch;
 
 use crate::Groups;
 use crate::applier::Applier;
-use crate::codec::{self, LogId, Snapshot, SnapshotMeta};
+use crate::codec::{self, LogId, Snapshot};
 use crate::log_store::{durable, read_entries};
 use crate::transport::{Lane, Peers, Reply, Request};
 
@@ -162,6 +162,7 @@ pub(crate) struct Repairer {
     closed: watch::Sender<bool>,
     /// What kept the group from opening; openraft hands on only its text.
     failure: Mutex<Option<Damaged>>,
+    unsaved: AtomicBool,
 }
 
 impl Repairer {
@@ -183,12 +184,19 @@ impl Repairer {
             lacks: watch::Sender::default(),
             closed: watch::Sender::new(false),
             failure: Mutex::default(),
+            unsaved: AtomicBool::new(false),
         })
     }
 
     /// What this replica lacks to do its part.
     pub(crate) fn lacks(&self) -> watch::Receiver<Lacks> {
         self.lacks.subscribe()
+    }
+
+    /// Whether a snapshot was taken up and then not saved: the log in memory is not the one on disk, and
+    /// must not be used.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.unsaved.load(Ordering::Acquire)
     }
 
     /// One past the last applied entry.
@@ -243,16 +251,19 @@ impl Repairer {
         if read.err().and_then(|error| damaged_index(&error)) != Some(index) {
             return Ok(());
         }
-        let (mut answers, mut stands_for_it) = (Vec::new(), None);
+        let (mut answers, mut snapshots) = (Vec::new(), Vec::new());
         for node in self.whom_to_ask() {
             match self.fetch(node, index, term, need == Need::Survey).await {
                 Ok(Copy::Entry(entry)) => return self.replace(node, entry).await,
-                Ok(Copy::Snapshot(snapshot)) => stands_for_it = Some((node, snapshot)),
+                Ok(Copy::Snapshot(snapshot)) => snapshots.push((node, snapshot)),
                 Err(why) => answers.push(format!("node {node} {why}")),
             }
         }
-        if let Some((node, snapshot)) = stands_for_it {
-            return self.skip(node, index, *snapshot).await;
+        for (node, snapshot) in snapshots {
+            match self.skip(node, index, *snapshot).await {
+                Ok(()) => return Ok(()),
+                Err(why) => answers.push(format!("the snapshot of node {node}: {why}")),
+            }
         }
         self.node.failed.fetch_add(1, Ordering::Relaxed);
         let reason = if answers.is_empty() { "no other node is connected".to_owned() } else { answers.join(", ") };
@@ -280,31 +291,42 @@ impl Repairer {
                 let readable = codec::from_log_entry(entry.clone());
                 readable.map(|_| Copy::Entry(entry)).map_err(|error| format!("sent what is no entry: {error}"))
             }
-            Reply::GivenUp(meta, snapshot) if or_snapshot && self.continues(index, &meta) => {
+            Reply::GivenUp(meta, snapshot)
+                if or_snapshot && meta.last_log_id.is_some_and(|last| last.index >= index) =>
+            {
                 Ok(Copy::Snapshot(Box::new(Snapshot { meta, snapshot })))
             }
-            Reply::GivenUp(..) => Err("has a snapshot that does not fit this log".to_owned()),
             Reply::No => Err("does not have it".to_owned()),
             Reply::Refused(why) => Err(why),
             _ => Err("sent something else".to_owned()),
         }
     }
 
-    /// Whether the log can go on behind a snapshot that stands for an entry: its last entry is the
-    /// same here, or lies behind the end.
-    fn continues(&self, index: u64, snapshot: &SnapshotMeta) -> bool {
-        let Some(last) = snapshot.last_log_id.filter(|last| last.index >= index) else { return false };
-        self.log.read_term(last.index).is_none_or(|term| term == codec::term_of(&last))
-    }
-
     /// Takes up the snapshot: everything that it stands for is given up here as well.
-    async fn skip(&self, from: NodeId, index: u64, snapshot: Snapshot) -> Result<(), Damaged> {
+    async fn skip(&self, from: NodeId, index: u64, snapshot: Snapshot) -> std::io::Result<()> {
         let group = self.group;
+        let last = snapshot.meta.last_log_id.ok_or_else(|| std::io::Error::other("it stands for nothing"))?;
+        self.withdraw_conflict(&last).await?;
         let taken = self.applier.take_up(&snapshot.meta, snapshot.snapshot).await;
-        taken.map_err(|error| Damaged { index, reason: format!("the snapshot of node {from}: {error}") })?;
+        if taken.is_err() && self.log.state().trimmed.is_some_and(|(trimmed, _)| trimmed >= last.index) {
+            self.unsaved.store(true, Ordering::Release);
+        }
+        taken?;
         self.node.repaired.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(%group, index, %from, "all have given a damaged entry up; another node's snapshot stands for it");
         Ok(())
+    }
+
+    /// If another entry stands where a snapshot ends, which is committed, everything from there on never was.
+    async fn withdraw_conflict(&self, committed: &LogId) -> std::io::Result<()> {
+        match self.log.read_term(committed.index) {
+            Some(term) if term != codec::term_of(committed) => {}
+            _ => return Ok(()),
+        }
+        if committed.index < self.log.state().moved_end {
+            return Err(std::io::Error::other("it contradicts what was applied here"));
+        }
+        durable(|done| self.log.truncate_after(committed.index.saturating_sub(1), done)).await
     }
 
     async fn replace(&self, from: NodeId, entry: LogEntry) -> Result<(), Damaged> {

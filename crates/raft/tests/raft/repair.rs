@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thalweg_raft::{Damaged, Group, OpenError, Payload, ProposeError, ReadError};
 use thalweg_storage::{LogEntry, NodeLog};
-use thalweg_types::GroupId;
+use thalweg_types::{GroupId, NodeId};
 
 use crate::support::{Cluster, Node, bodies, command, leader_of, put};
 
@@ -177,6 +177,15 @@ async fn a_replica_that_nobody_can_heal_stays_closed_says_why_and_opens_when_a_p
     assert_eq!((counts.repaired, counts.waiting), (1, 0));
 }
 
+/// Writes entries behind the last one of a log, in its term.
+async fn append_uncommitted(log: &NodeLog, last: u64, count: u64) {
+    let (log, like) = (log.group(GROUP), stored(log, last));
+    let entries = (1..=count).map(|i| LogEntry { index: last + i, ..like.clone() }).collect();
+    let (sender, written) = tokio::sync::oneshot::channel();
+    log.append_admitted(entries, true, Box::new(move |result| drop(sender.send(result))));
+    written.await.unwrap().unwrap();
+}
+
 /// Has the group give up everything up to `cut`, on the given nodes.
 async fn trim(groups: &[Group], cut: u64) {
     let trim = Payload { head: format!("trim:{cut}").into_bytes().into(), body: Bytes::new() };
@@ -188,14 +197,26 @@ async fn trim(groups: &[Group], cut: u64) {
     }
 }
 
-/// Node 3 stops, one of its entries is damaged, and the others trim `up_to` so many entries behind that.
-async fn a_snapshot_stands_for_what_all_others_gave_up(more: u64, up_to: u64) {
+/// Another of the groups leads, in a later term.
+async fn elect_another(groups: &[Group]) {
+    let leader = leader_of(groups).await;
+    let leads = |group: &&Group| group.status().borrow().leading;
+    let other = groups.iter().find(|group| !leads(group)).unwrap();
+    let id = [1, 2].map(NodeId).into_iter().find(|id| leader.status().borrow().leader != Some(*id)).unwrap();
+    leader.transfer_leader(id).await.unwrap();
+    other.status().wait_for(|status| status.leading).await.unwrap();
+}
+
+/// Node 3 stops, one of its entries is damaged, another leader is elected, more is written, and the
+/// others trim `up_to` so many entries behind the damage. The end of node 3's log is never committed.
+async fn a_snapshot_stands_for_what_all_others_gave_up(more: u64, up_to: u64, uncommitted: u64) {
     let mut cluster = Cluster::start(3).await;
     let (values, last) = filled(&cluster, 20).await;
     let parts = cluster.stop_without_checkpoint(3).await;
     let damaged = last - 10;
     assert!(parts.1.corrupt(GROUP, damaged));
     let others = [1, 2].map(|node| cluster.node(node).groups.get(GROUP).unwrap());
+    in_time(elect_another(&others)).await;
     let mut expected = values;
     for i in 0..more {
         expected.push(format!("later-{i}"));
@@ -204,6 +225,7 @@ async fn a_snapshot_stands_for_what_all_others_gave_up(more: u64, up_to: u64) {
     in_time(trim(&others, damaged + up_to)).await;
     cluster.restart(3, parts).await;
     assert_above_the_checkpoint(cluster.node(3), damaged);
+    append_uncommitted(&cluster.node(3).log, last, uncommitted).await;
     let group = in_time(open_at_last(&cluster, 3)).await;
     let end = put(&leader_of(&others).await, "end").await;
     expected.push("end".to_owned());
@@ -220,13 +242,18 @@ async fn a_snapshot_stands_for_what_all_others_gave_up(more: u64, up_to: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_stands_for_a_damaged_entry_that_all_others_have_trimmed() {
-    a_snapshot_stands_for_what_all_others_gave_up(0, 0).await;
-    a_snapshot_stands_for_what_all_others_gave_up(3, 4).await;
+    a_snapshot_stands_for_what_all_others_gave_up(0, 0, 0).await;
+    a_snapshot_stands_for_what_all_others_gave_up(3, 4, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_from_behind_the_end_of_a_damaged_log_takes_its_place() {
-    a_snapshot_stands_for_what_all_others_gave_up(10, 15).await;
+    a_snapshot_stands_for_what_all_others_gave_up(10, 15, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_were_never_committed_make_way_for_a_snapshot() {
+    a_snapshot_stands_for_what_all_others_gave_up(10, 15, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

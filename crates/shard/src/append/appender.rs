@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use parking_lot::Mutex;
 use thalweg_raft::{Group, GroupStatus, Payload};
 use thalweg_types::planted::{Planted, planted};
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 
 use super::ending::{Ending, leading_term};
 use super::in_flight::{InFlight, Judgement};
-use super::leaderless::{self, names_nobody};
+use super::leaderless::{Guide, WAITING_MAX};
 use super::ticket::{OnItsWay, Ticket, settle, unproposed};
 use super::{AppendError, Appended, admit};
 use crate::command::{Command, EntryFacts, ProducerTag};
@@ -30,12 +29,15 @@ pub(crate) struct NodeLimits {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
     in_flight: Arc<Semaphore>,
+    /// Refused batches that may wait for a leader.
+    leaderless: Arc<Semaphore>,
 }
 
 impl NodeLimits {
     pub(crate) fn new(options: Options, clock: Arc<dyn Clock>) -> Arc<NodeLimits> {
         let in_flight = Arc::new(Semaphore::new(options.node_in_flight_bytes_max));
-        Arc::new(NodeLimits { options, clock, metrics: Arc::default(), in_flight })
+        let leaderless = Arc::new(Semaphore::new(WAITING_MAX));
+        Arc::new(NodeLimits { options, clock, metrics: Arc::default(), in_flight, leaderless })
     }
 }
 
@@ -88,9 +90,7 @@ impl Appender {
             self.state.with(|state| in_flight.note_refusal(tag, state));
         }
         match submitted {
-            Err(refused) if names_nobody(&refused, &self.status.borrow(), self.node_id) => {
-                Ok(Ticket::later(leaderless::refusal(self.status.clone(), self.node_id, refused).map(Err)))
-            }
+            Err(refused @ AppendError::NotLeader { .. }) => Ok(Ticket::refused(refused, self.guide())),
             submitted => submitted,
         }
     }
@@ -112,7 +112,9 @@ impl Appender {
             return self.answer_when_sealed(tag);
         }
         match judgement {
-            Judgement::Attach(receipt) => return Ok(Ticket { receipt, duplicate: true }),
+            Judgement::Attach(receipt) => {
+                return Ok(Ticket { receipt, duplicate: true, guide: Some(self.guide()) });
+            }
             Judgement::Answer(outcome) => return self.settle(outcome, None, tag).map(Ticket::known),
             Judgement::Propose => {}
         }
@@ -229,15 +231,17 @@ impl Appender {
             applied: self.group.applied(),
             in_flight: self.in_flight.clone(),
             written: self.written.clone(),
-            status: self.status.clone(),
-            node_id: self.node_id,
             sender,
             _permits: permits,
         };
         let proposal = self.group.propose(Payload { head, body: batch.bytes().clone() }).await.map_err(unproposed)?;
         let (spec, metrics) = (self.spec.borrow().clone(), self.node.metrics.clone());
         tokio::spawn(entry.follow(proposal, spec, metrics));
-        Ok(Ticket { receipt, duplicate: false })
+        Ok(Ticket { receipt, duplicate: false, guide: Some(self.guide()) })
+    }
+
+    fn guide(&self) -> Guide {
+        Guide { status: self.status.clone(), me: self.node_id, room: self.node.leaderless.clone() }
     }
 
     fn settle(

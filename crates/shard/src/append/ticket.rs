@@ -7,47 +7,59 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use thalweg_raft::{GroupStatus, Proposal, ProposeError};
-use thalweg_types::NodeId;
+use thalweg_raft::{Proposal, ProposeError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::appender::Permits;
 use super::in_flight::{InFlight, Receipt};
-use super::{AppendError, Appended, leaderless};
+use super::leaderless::Guide;
+use super::{AppendError, Appended};
 use crate::command::{EntryFacts, ProducerTag};
 use crate::metrics::Metrics;
 use crate::spec::ReplicaSpec;
 use crate::state::Outcome;
 use crate::traffic::Written;
 
-/// A batch that is on its way, or waits for the shard's end or a leader, or whose outcome was known at once.
+/// A batch that is on its way, or waits for the shard's end, or whose outcome was known at once.
 #[derive(Debug)]
 pub struct Ticket {
     pub(super) receipt: Receipt,
     pub(super) duplicate: bool,
+    /// Names the leader to whoever is refused for want of one.
+    pub(super) guide: Option<Guide>,
 }
 
 impl Ticket {
     /// A batch that was written before.
     pub(super) fn known(appended: Appended) -> Ticket {
-        Ticket { receipt: watch::channel(Some(Ok(appended))).1, duplicate: true }
+        Ticket { receipt: watch::channel(Some(Ok(appended))).1, duplicate: true, guide: None }
+    }
+
+    /// A batch that was refused: it is nowhere, whoever leads.
+    pub(super) fn refused(refused: AppendError, guide: Guide) -> Ticket {
+        Ticket { receipt: watch::channel(Some(Err(refused))).1, duplicate: false, guide: Some(guide) }
     }
 
     /// A batch whose answer has to be waited for, outside of the shard's queue.
     pub(super) fn later(answer: impl Future<Output = Result<Appended, AppendError>> + Send + 'static) -> Ticket {
         let (sender, receipt) = watch::channel(None);
         tokio::spawn(async move { sender.send_replace(Some(answer.await)) });
-        Ticket { receipt, duplicate: false }
+        Ticket { receipt, duplicate: false, guide: None }
     }
 
     /// Waits until the batch is durable, or refused, or `patience` ends.
     pub async fn outcome(mut self, patience: Duration) -> Result<Appended, AppendError> {
+        let began = Instant::now();
         let known = tokio::time::timeout(patience, self.receipt.wait_for(Option::is_some)).await;
         let outcome = known.map_err(|_| AppendError::Timeout { waited: patience })?;
         let lost = || AppendError::OutcomeUnknown { reason: "the replica stopped".to_owned() };
-        let appended = outcome.map_err(|_| lost())?.clone().ok_or_else(lost)??;
-        Ok(Appended { duplicate: appended.duplicate || self.duplicate, ..appended })
+        let outcome = outcome.map_err(|_| lost())?.clone().ok_or_else(lost)?;
+        match (outcome, self.guide) {
+            (Ok(appended), _) => Ok(Appended { duplicate: appended.duplicate || self.duplicate, ..appended }),
+            (Err(refused), Some(guide)) => Err(guide.direct(refused, patience.saturating_sub(began.elapsed())).await),
+            (Err(error), None) => Err(error),
+        }
     }
 }
 
@@ -61,8 +73,6 @@ pub(super) struct OnItsWay {
     pub(super) applied: watch::Receiver<u64>,
     pub(super) in_flight: Arc<Mutex<InFlight>>,
     pub(super) written: Arc<Written>,
-    pub(super) status: watch::Receiver<GroupStatus>,
-    pub(super) node_id: NodeId,
     pub(super) sender: watch::Sender<Option<Result<Appended, AppendError>>>,
     pub(super) _permits: Permits,
 }
@@ -77,7 +87,7 @@ impl OnItsWay {
                 let _ = self.applied.wait_for(|index| *index >= applied.index).await;
                 settle(Outcome::decode(&applied.response), Some(self.facts), self.tag, &spec)
             }
-            Err(error) => Err(leaderless::refusal(self.status.clone(), self.node_id, unproposed(error)).await),
+            Err(error) => Err(unproposed(error)),
         };
         if outcome.is_ok() {
             self.written.add(self.bytes as u64, u64::from(self.facts.record_count));
