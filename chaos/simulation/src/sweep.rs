@@ -18,7 +18,7 @@ use crate::world::Violation;
 /// A seed that takes more CPU than this goes round in circles: most take a few seconds.
 const SEED_CPU_S_MAX: u64 = 120;
 /// With at least so many seeds, every kind of fault must have come.
-const COVERS_ALL_FROM: usize = 150;
+const COVERS_ALL_FROM: usize = 100;
 
 /// Many seeds.
 #[derive(clap::Args, Clone, Debug, Default)]
