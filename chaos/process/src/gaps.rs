@@ -110,6 +110,16 @@ mod tests {
         Heard::of(moments.iter().map(|(shard, at)| (ShardId(*shard), *at)))
     }
 
+    fn fault(began_ms: u64, ended_ms: u64) -> Fault {
+        Fault {
+            kind: Kind::Kill,
+            whom: String::new(),
+            began: began_ms * 1_000_000,
+            ended: Some(ended_ms * 1_000_000),
+            failed: false,
+        }
+    }
+
     #[test]
     fn the_longest_silence_is_that_of_one_shard_not_of_all_together() {
         let heard = heard(&[(0, 10), (0, 90), (1, 20), (1, 40), (1, 85)]);
@@ -132,13 +142,6 @@ mod tests {
 
     #[test]
     fn a_fault_does_not_answer_for_the_silence_of_the_next() {
-        let fault = |began_ms: u64, ended_ms: u64| Fault {
-            kind: Kind::Kill,
-            whom: String::new(),
-            began: began_ms * 1_000_000,
-            ended: Some(ended_ms * 1_000_000),
-            failed: false,
-        };
         let faults = [fault(1_000, 2_000), fault(3_000, 4_000)];
         let moments = [0, 990, 1_500, 2_400, 2_999, 3_900].map(|ms| (0, ms * 1_000_000));
         let heard = heard(&moments);
@@ -148,13 +151,6 @@ mod tests {
 
     #[test]
     fn what_is_quiet_lies_between_faults_and_away_from_them() {
-        let fault = |began_ms: u64, ended_ms: u64| Fault {
-            kind: Kind::Kill,
-            whom: String::new(),
-            began: began_ms * 1_000_000,
-            ended: Some(ended_ms * 1_000_000),
-            failed: false,
-        };
         let moments =
             (0..1_000).map(|i| (0, i * 10_000_000)).filter(|(_, at)| !(5_000_000_000..5_500_000_000).contains(at));
         let heard = heard(&moments.collect::<Vec<_>>());

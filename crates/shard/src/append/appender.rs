@@ -56,6 +56,7 @@ pub(crate) struct Appender {
     order: tokio::sync::Mutex<()>,
     in_flight: Arc<Mutex<InFlight>>,
     written: Arc<Written>,
+    guide: Arc<Guide>,
 }
 
 impl Appender {
@@ -69,7 +70,8 @@ impl Appender {
         let bytes = Arc::new(Semaphore::new(node.options.shard_in_flight_bytes_max));
         let status = group.status();
         let (order, in_flight, written) = Default::default();
-        Appender { node_id, group, status, spec, state, node, bytes, order, in_flight, written }
+        let guide = Arc::new(Guide { status: status.clone(), me: node_id, room: node.leaderless.clone() });
+        Appender { node_id, group, status, spec, state, node, bytes, order, in_flight, written, guide }
     }
 
     /// What was acknowledged here so far.
@@ -90,7 +92,7 @@ impl Appender {
             self.state.with(|state| in_flight.note_refusal(tag, state));
         }
         match submitted {
-            Err(refused @ AppendError::NotLeader { .. }) => Ok(Ticket::refused(refused, self.guide())),
+            Err(refused @ AppendError::NotLeader { .. }) => Ok(Ticket::refused(refused, self.guide.clone())),
             submitted => submitted,
         }
     }
@@ -113,7 +115,7 @@ impl Appender {
         }
         match judgement {
             Judgement::Attach(receipt) => {
-                return Ok(Ticket { receipt, duplicate: true, guide: Some(self.guide()) });
+                return Ok(Ticket { receipt, duplicate: true, guide: Some(self.guide.clone()) });
             }
             Judgement::Answer(outcome) => return self.settle(outcome, None, tag).map(Ticket::known),
             Judgement::Propose => {}
@@ -237,11 +239,7 @@ impl Appender {
         let proposal = self.group.propose(Payload { head, body: batch.bytes().clone() }).await.map_err(unproposed)?;
         let (spec, metrics) = (self.spec.borrow().clone(), self.node.metrics.clone());
         tokio::spawn(entry.follow(proposal, spec, metrics));
-        Ok(Ticket { receipt, duplicate: false, guide: Some(self.guide()) })
-    }
-
-    fn guide(&self) -> Guide {
-        Guide { status: self.status.clone(), me: self.node_id, room: self.node.leaderless.clone() }
+        Ok(Ticket { receipt, duplicate: false, guide: Some(self.guide.clone()) })
     }
 
     fn settle(

@@ -20,7 +20,7 @@ const KNOWN_WITHIN: Duration = Duration::from_millis(250);
 pub(super) const WAITING_MAX: usize = 32;
 
 /// Knows who leads a shard, as soon as this node does.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Guide {
     pub(super) status: watch::Receiver<GroupStatus>,
     pub(super) me: NodeId,
@@ -29,9 +29,10 @@ pub(super) struct Guide {
 
 impl Guide {
     /// The refusal of a batch; if it leads nowhere, once it names the leader.
-    pub(super) async fn direct(mut self, refused: AppendError, patience: Duration) -> AppendError {
+    pub(super) async fn direct(&self, refused: AppendError, patience: Duration) -> AppendError {
         let AppendError::NotLeader { leader: named } = refused else { return refused };
-        let now = self.status.borrow_and_update().clone();
+        let mut status = self.status.clone();
+        let now = status.borrow_and_update().clone();
         // A leader that is refused by its own group was deposed, or has begun to hand over.
         let chosen = |status: &GroupStatus| {
             let leader = leader(status, self.me);
@@ -39,7 +40,7 @@ impl Guide {
         };
         let named = || AppendError::NotLeader { leader: named };
         let Ok(_room) = self.room.try_acquire() else { return named() };
-        let known = self.status.wait_for(|status| chosen(status).is_some());
+        let known = status.wait_for(|status| chosen(status).is_some());
         match tokio::time::timeout(patience.min(KNOWN_WITHIN), known).await {
             Ok(Ok(status)) => AppendError::NotLeader { leader: chosen(&status) },
             _ => named(),

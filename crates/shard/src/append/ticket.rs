@@ -27,7 +27,7 @@ pub struct Ticket {
     pub(super) receipt: Receipt,
     pub(super) duplicate: bool,
     /// Names the leader to whoever is refused for want of one.
-    pub(super) guide: Option<Guide>,
+    pub(super) guide: Option<Arc<Guide>>,
 }
 
 impl Ticket {
@@ -37,7 +37,7 @@ impl Ticket {
     }
 
     /// A batch that was refused: it is nowhere, whoever leads.
-    pub(super) fn refused(refused: AppendError, guide: Guide) -> Ticket {
+    pub(super) fn refused(refused: AppendError, guide: Arc<Guide>) -> Ticket {
         Ticket { receipt: watch::channel(Some(Err(refused))).1, duplicate: false, guide: Some(guide) }
     }
 

@@ -91,6 +91,11 @@ fn a_block_that_ran_out_of_space_half_way_is_never_seen() {
     }
 }
 
+fn assert_does_not_open(disk: &SimDisk) {
+    let refused = Wal::open(Arc::new(disk.clone()), options(), &mut |_, _| {});
+    assert!(matches!(refused.err(), Some(OpenError::Io { .. })));
+}
+
 #[test]
 fn an_unreadable_segment_stops_the_start_without_changing_anything() {
     let disk = SimDisk::new(1);
@@ -98,8 +103,7 @@ fn an_unreadable_segment_stops_the_start_without_changing_anything() {
     fill(&mut log.wal, 0..40);
     log.wal.close().unwrap();
     disk.set_unreadable(&segment_path(2), true);
-    let refused = Wal::open(Arc::new(disk.clone()), options(), &mut |_, _| {});
-    assert!(matches!(refused.err(), Some(OpenError::Io { .. })));
+    assert_does_not_open(&disk);
     disk.set_unreadable(&segment_path(2), false);
     let log = open(&disk);
     assert_eq!(log.recovery.verdict, Verdict::Clean);
@@ -133,8 +137,7 @@ fn a_disk_that_became_read_only_takes_nothing_and_keeps_everything() {
     disk.set_read_only(true);
     assert!(matches!(log.wal.append(&[record(5)]), Err(AppendError::Failed { .. })));
     drop(log);
-    let refused = Wal::open(Arc::new(disk.clone()), options(), &mut |_, _| {});
-    assert!(matches!(refused.err(), Some(OpenError::Io { .. })));
+    assert_does_not_open(&disk);
     disk.set_read_only(false);
     let log = open(&disk);
     assert_eq!(log.records(), records(0..5));
