@@ -262,6 +262,10 @@ pub enum Command {
         shard: ShardId,
         /// The voters that the group's leader reports as committed.
         voters: Vec<NodeId>,
+        /// The placement that they came about by, which has to be the shard's; logs of before placements
+        /// had numbers have none.
+        #[serde(default)]
+        placement: Option<u64>,
     },
 }
 

@@ -35,6 +35,8 @@ pub struct ReplicaSpec {
     pub replicas: Vec<NodeId>,
     /// Whether the controller knows the voters to be `replicas`.
     pub settled: bool,
+    /// Which placement of the shard this is; later ones have higher numbers.
+    pub placement: u64,
     /// Who should lead when all is well.
     pub preferred_leader: Option<NodeId>,
     /// Whether clients may write.
@@ -76,6 +78,7 @@ impl ReplicaSpec {
             bootstrap: shard.state == ShardState::Opening || planted(Planted::GroupFoundedTwice),
             replicas: shard.replicas.clone(),
             settled: shard.settled,
+            placement: shard.placement,
             preferred_leader: shard.preferred_leader(),
             writable: shard.is_open(),
             seal: shard.state == ShardState::Sealing,

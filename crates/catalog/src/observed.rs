@@ -13,6 +13,8 @@ pub struct Observed {
     pub leader: Option<NodeId>,
     /// The voters of its committed membership.
     pub voters: Vec<NodeId>,
+    /// The placement ([`crate::Shard::placement`]) that its leader has brought about and will not undo.
+    pub placed: Option<u64>,
     /// Whether the leader has committed in its own term, so that it can take records at once.
     pub ready: bool,
     /// The highest sequence number the shard can hold, once its seal is committed.

@@ -164,6 +164,8 @@ pub enum Refusal {
     NotReplica { shard: ShardId, node: NodeId, replicas: Vec<NodeId> },
     #[error("the group's voters are {voters:?}, wanted are {wanted:?}")]
     ReplicasDiffer { voters: Vec<NodeId>, wanted: Vec<NodeId> },
+    #[error("the group's voters are of placement {placement}, the shard's is {wanted}")]
+    PlacementDiffers { placement: u64, wanted: u64 },
 
     // Reshards.
     #[error("{reshard} has ended or never began")]
@@ -244,9 +246,8 @@ impl Refusal {
                 RefusalKind::Invalid
             }
             ShardCount { .. } | ShardLimit { .. } => RefusalKind::LimitExceeded,
-            Nodes { .. } | StreamReplaced { .. } | ShardNotExpired { .. } | ReplicasDiffer { .. } => {
-                RefusalKind::Overtaken
-            }
+            Nodes { .. } | StreamReplaced { .. } | ShardNotExpired { .. } => RefusalKind::Overtaken,
+            ReplicasDiffer { .. } | PlacementDiffers { .. } => RefusalKind::Overtaken,
             ReshardUnknown { .. } | ReshardSealing { .. } | ReshardNotSealing { .. } | ReshardEnding { .. } => {
                 RefusalKind::Overtaken
             }

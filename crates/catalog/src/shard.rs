@@ -30,6 +30,10 @@ pub struct Shard {
     pub previous: Vec<NodeId>,
     /// Whether the group's voters are known to be what was last wanted.
     pub settled: bool,
+    /// The catalog's revision that last changed who should vote; 0 as long as that is who founded the group.
+    /// It goes into the group's log, so that no leader brings about what was wanted before.
+    #[serde(default)]
+    pub placement: u64,
     /// What the group was initialised with; never changes.
     pub initial_members: Vec<NodeId>,
     /// A whole second, above its parents': the top field of its sequence numbers.

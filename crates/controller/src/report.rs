@@ -20,6 +20,8 @@ pub struct ReplicaReport {
     pub voters: BTreeSet<NodeId>,
     /// Learners; only from the replica that leads.
     pub learners: BTreeSet<NodeId>,
+    /// The placement that those voters came about by; only from the replica that leads, and has seen to it.
+    pub placed: Option<u64>,
     /// Leads, and takes writes as soon as the catalog says so.
     pub ready: bool,
     /// Where the shard was sealed: its last sequence number, or its starting one if empty.
@@ -49,6 +51,7 @@ pub(crate) fn to_wire(group: GroupId, report: Option<&ReplicaReport>) -> peer::R
         term: report.term.max(1),
         voters: report.voters.iter().map(|node| node.0).collect(),
         learners: report.learners.iter().map(|node| node.0).collect(),
+        placed: report.placed,
         ready: report.ready,
         sealed_at: report.sealed_at.map_or_else(String::new, |at| at.to_string()),
         expired: report.expired,
@@ -69,6 +72,7 @@ pub(crate) fn from_wire(line: &peer::ReplicaReport) -> (GroupId, Option<ReplicaR
         term: line.term,
         voters: line.voters.iter().copied().map(NodeId).collect(),
         learners: line.learners.iter().copied().map(NodeId).collect(),
+        placed: line.placed,
         ready: line.ready,
         sealed_at: convert::sequence_number(&line.sealed_at).ok(),
         expired: line.expired,
@@ -99,6 +103,7 @@ mod tests {
             term: 3,
             voters: [1, 2, 3].map(NodeId).into(),
             learners: [4].map(NodeId).into(),
+            placed: Some(17),
             ready: true,
             sealed_at: Some(SequenceNumber::shard_start(UnixMillis(9_000), ShardId(2))),
             expired: true,

@@ -199,12 +199,19 @@ impl Group {
     }
 
     /// Makes `voters` the group's voters: new ones learn first, then one joint change, then the
-    /// others leave. Only on the leader; repeating it is harmless.
+    /// others leave. Only on the leader, as long as the term lasts; repeating it is harmless.
     pub async fn change_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
+        let term = self.status().borrow().term;
+        self.change_voters_in(term, voters).await
+    }
+
+    /// As [`Self::change_voters`], if this replica leads in `term`: what the caller went by may be
+    /// outdated in any other, even if this replica leads again.
+    pub async fn change_voters_in(&self, term: u64, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
         self.0.wake();
         // One that slept has no lease, without which openraft refuses.
         self.0.confirm_leading().await.map_err(|error| MembershipError::Refused(error.to_string()))?;
-        membership::change_voters(&self.0, voters).boxed().await
+        membership::change_voters(&self.0, term, voters).boxed().await
     }
 
     /// Hands leadership to `to`. Only on the leader; returns when another replica leads, or without

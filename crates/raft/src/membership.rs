@@ -2,7 +2,9 @@
 //!
 //! Holds: a node learns everything before it votes, and a majority of the new voters has learned it; one
 //! joint change replaces any number of voters at once; nobody is taken out before the new set is
-//! committed; only a voter changes anything. Who votes already and is dead stops no change.
+//! committed; only a voter changes anything, and only in the term for which it was asked: who leads
+//! again may be asked for voters that another leader replaced meanwhile. Who votes already and is dead
+//! stops no change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +37,11 @@ const CAUGHT_UP_ENTRIES: u64 = 64;
 const LEARN_TIMEOUT: Duration = Duration::from_secs(10);
 const LEARN_POLL: Duration = Duration::from_millis(20);
 
-pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
+pub(crate) async fn change_voters(
+    group: &Arc<Inner>,
+    term: u64,
+    voters: BTreeSet<NodeId>,
+) -> Result<(), MembershipError> {
     let refused = |error: &dyn std::fmt::Display| MembershipError::Refused(error.to_string());
     let wanted: BTreeSet<u64> = voters.iter().map(|node| node.0).collect();
     if !group.raft().voter_ids().any(|node| node == group.node.id.0) {
@@ -43,6 +49,7 @@ pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) 
     }
     let known: BTreeSet<u64> = group.raft().voter_ids().chain(group.raft().learner_ids()).collect();
     for node in wanted.difference(&known) {
+        still_in(group, term)?;
         group.raft().add_learner(*node, (), false).await.map_err(|error| refused(&error))?;
     }
     wait_caught_up(group, &wanted).await?;
@@ -50,6 +57,7 @@ pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) 
     for node in wanted.difference(&voters) {
         wait_trusted(group, NodeId(*node)).await?;
     }
+    still_in(group, term)?;
     if group.raft().voter_ids().collect::<BTreeSet<_>>() != wanted {
         let change = group.raft().change_membership(wanted.clone(), false);
         change.await.map_err(|error| refused(&error))?;
@@ -60,11 +68,21 @@ pub(crate) async fn change_voters(group: &Arc<Inner>, voters: BTreeSet<NodeId>) 
         return Ok(());
     }
     let learners: BTreeSet<u64> = group.raft().learner_ids().filter(|node| !wanted.contains(node)).collect();
+    still_in(group, term)?;
     if !learners.is_empty() {
         let removal = group.raft().change_membership(ChangeMembers::RemoveNodes(learners), false);
         removal.await.map_err(|error| refused(&error))?;
     }
     Ok(())
+}
+
+/// Whether this replica leads in the term for which the change was asked. What is found here holds for
+/// the entry that is queued next, without a wait between: openraft takes up no other term's vote before.
+fn still_in(group: &Arc<Inner>, term: u64) -> Result<(), MembershipError> {
+    match group.raft().server_metrics().borrow_watched().vote.leader_id.term {
+        now if now == term && group.leads() => Ok(()),
+        now => Err(MembershipError::Refused(format!("this node does not lead in term {term}, but knows term {now}"))),
+    }
 }
 
 /// Waits until each newcomer, and a majority of all, is there and has the log up to shortly before the

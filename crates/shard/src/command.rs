@@ -7,6 +7,7 @@
 //!  0  version u8 = 1      4  record count u32     16  append: [producer u128 │ sequence u64]
 //!  1  kind u8             8  time, ms u64             seal:   reshard u64
 //!  2  reserved u16 = 0                                trim:   index u64 │ at, ms u64
+//!                                                     place:  placement u64
 //! ```
 //! `time` is the arrival of an append and the moment of a seal; a trim carries time and record
 //! count of the entry it names, so that a replica which starts there knows them.
@@ -18,6 +19,7 @@ const VERSION: u8 = 1;
 const KIND_APPEND: u8 = 1;
 const KIND_SEAL: u8 = 2;
 const KIND_TRIM: u8 = 3;
+const KIND_PLACE: u8 = 4;
 const COMMON_BYTES: usize = 16;
 
 /// A producer's name for one of its batches.
@@ -55,6 +57,13 @@ pub enum Command {
         /// The leader's time.
         at: UnixMillis,
     },
+    /// Who votes from here on is what the catalog wanted in this placement or a later one.
+    Place {
+        /// Its number.
+        placement: u64,
+        /// The leader's time.
+        at: UnixMillis,
+    },
 }
 
 /// What is worth knowing of an append once its body is gone.
@@ -80,6 +89,7 @@ impl Command {
             Command::Append { arrived, record_count, .. } => (KIND_APPEND, *record_count, *arrived),
             Command::Seal { at, .. } => (KIND_SEAL, 0, *at),
             Command::Trim { last, .. } => (KIND_TRIM, last.record_count, last.arrived),
+            Command::Place { at, .. } => (KIND_PLACE, 0, *at),
         };
         let mut to = BytesMut::with_capacity(COMMON_BYTES + 24);
         to.put_u8(VERSION);
@@ -94,6 +104,7 @@ impl Command {
                 to.put_u64_le(tag.sequence);
             }
             Command::Seal { reshard, .. } => to.put_u64_le(*reshard),
+            Command::Place { placement, .. } => to.put_u64_le(*placement),
             Command::Trim { last, at } => {
                 to.put_u64_le(last.index);
                 to.put_u64_le(at.0);
@@ -119,6 +130,7 @@ impl Command {
                 Ok(Command::Append { arrived: time, record_count, tag: Some(tag) })
             }
             (KIND_SEAL, 8) => Ok(Command::Seal { reshard: head.get_u64_le(), at: time }),
+            (KIND_PLACE, 8) => Ok(Command::Place { placement: head.get_u64_le(), at: time }),
             (KIND_TRIM, 16) => {
                 let last = EntryFacts { index: head.get_u64_le(), arrived: time, record_count };
                 Ok(Command::Trim { last, at: UnixMillis(head.get_u64_le()) })
@@ -145,6 +157,7 @@ mod tests {
                 tag
             }),
             (any::<u64>(), time()).prop_map(|(reshard, at)| Command::Seal { reshard, at }),
+            (any::<u64>(), time()).prop_map(|(placement, at)| Command::Place { placement, at }),
             (any::<u64>(), time(), any::<u32>(), time()).prop_map(|(index, arrived, record_count, at)| {
                 Command::Trim { last: EntryFacts { index, arrived, record_count }, at }
             }),

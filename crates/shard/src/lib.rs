@@ -14,6 +14,7 @@ pub mod host;
 mod machine;
 pub mod metrics;
 mod options;
+mod placement;
 pub mod read;
 mod repair;
 mod replica;

@@ -17,8 +17,10 @@ use crate::allowance::{Allowance, Charge, Charged, Rates};
 use crate::append::{AppendError, Appended, Appender, NodeLimits, Ticket};
 use crate::command::{Command, EntryFacts, ProducerTag};
 use crate::machine::SharedState;
+use crate::placement::Placed;
 use crate::read::{self, Cursor, EndTeller, Page, ReadError, StartPosition, Subscription, Tail};
 use crate::spec::ReplicaSpec;
+use crate::state::Outcome;
 use crate::subscriptions::{Rules, Subscriptions};
 use crate::traffic::{Meter, WriteRate};
 
@@ -37,6 +39,7 @@ pub struct Replica {
     wants_poke: AtomicBool,
     oldest: Mutex<Option<EntryFacts>>,
     subscriptions: Mutex<Subscriptions<EndTeller>>,
+    placed: Mutex<Option<Placed>>,
     meter: Mutex<Meter>,
     allowance: Mutex<Option<Box<Allowance>>>,
     node: Arc<NodeLimits>,
@@ -67,6 +70,7 @@ impl Replica {
             wants_poke,
             oldest: Mutex::default(),
             subscriptions: Mutex::new(Subscriptions::new(Rules::of(&node.options))),
+            placed: Mutex::default(),
             meter: Mutex::default(),
             allowance: Mutex::default(),
             node,
@@ -163,6 +167,22 @@ impl Replica {
         ReadError::NotLeader { leader: self.status().leader.filter(|leader| *leader != self.node_id()) }
     }
 
+    /// Puts a placement into the group's log: whoever leads from then on follows none that is older.
+    pub(crate) async fn place(&self, placement: u64) -> Result<Outcome, thalweg_raft::ProposeError> {
+        let head = Command::Place { placement, at: self.node.clock.now() }.encode();
+        let proposal = self.group.propose(thalweg_raft::Payload { head, body: Bytes::new() }).await?;
+        proposal.outcome().await.map(|applied| Outcome::decode(&applied.response))
+    }
+
+    /// The placement that this replica saw to last, as a leader.
+    pub(crate) fn placed(&self) -> Option<Placed> {
+        *self.placed.lock()
+    }
+
+    pub(crate) fn set_placed(&self, placed: Placed) {
+        *self.placed.lock() = Some(placed);
+    }
+
     pub(crate) fn set_spec(&self, spec: &Arc<ReplicaSpec>) {
         self.spec.send_if_modified(|current| {
             let changed = current != spec;
@@ -198,7 +218,8 @@ impl Replica {
         &self.node
     }
 
-    pub(crate) fn node_id(&self) -> NodeId {
+    /// The node it is on.
+    pub fn node_id(&self) -> NodeId {
         self.groups.node_id()
     }
 

@@ -27,6 +27,11 @@ pub struct ReplicaSpec {
     pub bootstrap: bool,
     /// Who should vote; the leader brings it about.
     pub desired_voters: BTreeSet<NodeId>,
+    /// Which placement says so: later ones have higher numbers, and none older than the newest in the
+    /// group's log is followed.
+    pub placement: u64,
+    /// Whether the catalog knows that they vote, and nobody else.
+    pub settled: bool,
     /// Who should lead when all is well.
     pub preferred_leader: Option<NodeId>,
     /// Whether clients may write.

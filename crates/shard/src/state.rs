@@ -11,7 +11,8 @@
 //! leader judges before it proposes, but an append that does not follow its producer's sequence
 //! is void even if a leader let it through. [`ShardState::as_of_trim`] followed by the entries
 //! above the trim point leads to the same state as the whole log: what a trimmed entry left
-//! behind is dropped when the trim applies, and the few void entries travel along by index.
+//! behind is dropped when the trim applies; the few void entries travel along by index, and so does
+//! the placement, which only rises.
 
 mod codec;
 mod outcome;
@@ -47,6 +48,7 @@ pub struct ShardState {
     sealed: Option<Sealed>,
     voids: BTreeSet<u64>,
     producers: Producers,
+    placement: u64,
 }
 
 impl ShardState {
@@ -64,6 +66,7 @@ impl ShardState {
                 Outcome::Done
             }
             Command::Trim { last, .. } => self.trim_to(last),
+            Command::Place { placement, .. } => self.place(placement),
         }
     }
 
@@ -100,6 +103,14 @@ impl ShardState {
             self.voids = self.voids.split_off(&(last.index + 1));
             self.producers.forget_through(last.index);
         }
+        Outcome::Done
+    }
+
+    fn place(&mut self, placement: u64) -> Outcome {
+        if placement < self.placement {
+            return Outcome::Superseded;
+        }
+        self.placement = placement;
         Outcome::Done
     }
 
@@ -144,9 +155,15 @@ impl ShardState {
         self.sealed
     }
 
+    /// The newest placement of the catalog by which a leader set out to change who votes; 0 at first.
+    pub fn placement(&self) -> u64 {
+        self.placement
+    }
+
     /// The state with which a replica may start right after the trim point.
     pub fn as_of_trim(&self) -> ShardState {
-        ShardState { trim: self.trim, last: self.trim, voids: self.voids.clone(), ..ShardState::default() }
+        let voids = self.voids.clone();
+        ShardState { trim: self.trim, last: self.trim, voids, placement: self.placement, ..ShardState::default() }
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) fn spec(group: u64) -> ReplicaSpec {
         initial_members: vec![NodeId(1)],
         bootstrap: true,
         desired_voters: BTreeSet::from([NodeId(1)]),
+        placement: 0,
+        settled: true,
         preferred_leader: Some(NodeId(1)),
         writable: true,
         seal: None,

@@ -95,6 +95,8 @@ defects! {
     ClosedByTheImage,
     /// A leader calls the shard closed while the seal may yet be lost.
     ClosedBeforeTheSeal,
+    /// A leader changes who votes by whatever its catalog says, however old that is.
+    OldPlacementFollowed,
     /// Appends behind the seal count.
     SealIgnored,
     /// A retry does not find the attempt that is on its way.

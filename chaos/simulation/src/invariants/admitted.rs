@@ -1,5 +1,5 @@
 //! What a shard's log holds, its leaders let through: nothing behind a seal, nothing twice, no arrival
-//! below an earlier one. Apply would drop such an entry, but its writer was told nothing good.
+//! below an earlier one, no placement older than one before. Apply would drop such an entry, but its writer was told nothing good.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ struct Shard {
     arrived: UnixMillis,
     sealed: bool,
     trimmed: bool,
+    placement: u64,
     /// The last batch of each, and its index.
     producers: BTreeMap<ProducerId, (u64, u64)>,
 }
@@ -65,6 +66,11 @@ impl Shard {
             Command::Seal { .. } => {
                 self.sealed = true;
                 None
+            }
+            Command::Place { placement, .. } => {
+                let before = self.placement;
+                self.placement = before.max(placement);
+                (placement < before).then(|| format!("placement {before} came before"))
             }
             Command::Trim { last, .. } => {
                 // Producers of whom nothing is left are forgotten, and may begin anew.

@@ -88,7 +88,9 @@ impl Catalog {
             Command::StartScaling { stream, target, rules, now } => self.start_scaling(stream, *target, *rules, *now),
             Command::EndScaling { stream } => self.end_scaling(stream),
             Command::SetReplicas { stream, shard, replicas } => self.set_replicas(stream, *shard, replicas),
-            Command::ReplicasSettled { stream, shard, voters } => self.replicas_settled(stream, *shard, voters),
+            Command::ReplicasSettled { stream, shard, voters, placement } => {
+                self.replicas_settled(stream, *shard, voters, *placement)
+            }
             Command::UpdateStream { stream, patch, rules, now } => self.update_stream(stream, patch, *rules, *now),
             Command::TagStream { stream, set, remove } => self.tag_stream(stream, set, remove),
             Command::RegisterConsumer { stream, consumer, tags, now } => {

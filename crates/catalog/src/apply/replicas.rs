@@ -26,18 +26,29 @@ impl Catalog {
         let leaves = |host: &NodeId| !replicas.contains(host) && !planted(Planted::RemovedBeforeSettled);
         let previous = hosts.into_iter().filter(leaves).collect();
         let same_voters = as_set(replicas) == as_set(&shard.replicas);
+        let placement = if same_voters { shard.placement } else { self.revision + 1 };
         self.stream_mut(name)?.shards.replace_hosts(id, |shard| {
             shard.settled &= same_voters;
+            shard.placement = placement;
             shard.previous = previous;
             shard.replicas = replicas.to_vec();
         });
         Ok(Applied::Changed)
     }
 
-    pub(super) fn replicas_settled(&mut self, name: &StreamName, id: ShardId, voters: &[NodeId]) -> Outcome {
+    pub(super) fn replicas_settled(
+        &mut self,
+        name: &StreamName,
+        id: ShardId,
+        voters: &[NodeId],
+        placement: Option<u64>,
+    ) -> Outcome {
         let shard = known_shard(self.known_stream(name)?, id)?;
         if as_set(voters) != as_set(&shard.replicas) {
             return Err(Refusal::ReplicasDiffer { voters: voters.to_vec(), wanted: shard.replicas.clone() });
+        }
+        if let Some(placement) = placement.filter(|placement| *placement != shard.placement) {
+            return Err(Refusal::PlacementDiffers { placement, wanted: shard.placement });
         }
         if shard.settled {
             return Ok(Applied::Unchanged);

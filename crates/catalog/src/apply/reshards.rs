@@ -238,6 +238,7 @@ fn children(
         replicas: members.clone(),
         previous: Vec::new(),
         settled: true,
+        placement: 0,
         initial_members: members.clone(),
         created_at,
         opened_at: now,

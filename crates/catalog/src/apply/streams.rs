@@ -43,6 +43,7 @@ impl Catalog {
             replicas: members.clone(),
             previous: Vec::new(),
             settled: true,
+            placement: 0,
             initial_members: members.clone(),
             created_at: whole_second(now),
             opened_at: now,

@@ -143,7 +143,8 @@ fn a_dead_node_is_told_and_when_it_is_rebuilt() {
 }
 
 fn settled((stream, shard): (&crate::Stream, &crate::Shard)) -> Command {
-    Command::ReplicasSettled { stream: stream.name.clone(), shard: shard.id, voters: shard.replicas.clone() }
+    let (voters, placement) = (shard.replicas.clone(), Some(shard.placement));
+    Command::ReplicasSettled { stream: stream.name.clone(), shard: shard.id, voters, placement }
 }
 
 #[test]

@@ -168,6 +168,7 @@ fn unsettled(catalog: &Catalog) -> Vec<Command> {
         stream: stream.name.clone(),
         shard: shard.id,
         voters: shard.replicas.iter().rev().copied().collect(),
+        placement: Some(shard.placement),
     };
     moving.map(settle).collect()
 }

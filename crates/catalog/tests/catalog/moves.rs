@@ -21,10 +21,14 @@ fn change(catalog: &mut Catalog, node: u64, change: NodeChange) {
 
 fn settle_all(catalog: &mut Catalog) {
     let moving: Vec<_> =
-        stream(catalog).shards.iter().filter(|s| !s.settled).map(|s| (s.id, s.replicas.clone())).collect();
-    for (shard, voters) in moving {
-        catalog.apply(&Command::ReplicasSettled { stream: name("s"), shard, voters }).unwrap();
+        stream(catalog).shards.iter().filter(|s| !s.settled).map(|s| (s.id, s.replicas.clone(), s.placement)).collect();
+    for (shard, voters, placement) in moving {
+        catalog.apply(&settled(shard, voters, placement)).unwrap();
     }
+}
+
+fn settled(shard: ShardId, voters: Vec<NodeId>, placement: u64) -> Command {
+    Command::ReplicasSettled { stream: name("s"), shard, voters, placement: Some(placement) }
 }
 
 /// Applies a planner's answers, settling after each round, until it has none; the rounds.
@@ -184,11 +188,32 @@ fn a_moved_replica_is_released_only_when_the_new_voters_are_in_place() {
     assert_eq!(desired_replicas(&catalog, out).len(), 1);
     assert_eq!(desired_replicas(&catalog, into).len(), 1);
 
-    let early = Command::ReplicasSettled { stream: name("s"), shard: ShardId(0), voters: before.clone() };
+    let early = settled(ShardId(0), before.clone(), 0);
     assert_eq!(catalog.apply(&early), Err(Refusal::ReplicasDiffer { voters: before, wanted: replicas }));
     settle_all(&mut catalog);
     assert_eq!(desired_replicas(&catalog, out), []);
     assert!(!desired_replicas(&catalog, into)[0].bootstrap);
+}
+
+/// A leader that lags may have the same voters by an earlier placement, and be about to change them.
+#[test]
+fn voters_of_an_earlier_placement_release_nobody() {
+    let mut catalog = with_stream(&["a", "b", "c", "a"], 1);
+    let first = shard(&catalog, 0).replicas.clone();
+    let into = (1..=4).map(NodeId).find(|node| !first.contains(node)).unwrap();
+    let moved = vec![first[0], first[1], into];
+    let mut placements = vec![0];
+    for replicas in [&moved, &first, &moved] {
+        let (stream, replicas) = (name("s"), replicas.clone());
+        catalog.apply(&Command::SetReplicas { stream, shard: ShardId(0), replicas }).unwrap();
+        placements.push(shard(&catalog, 0).placement);
+    }
+    assert!(placements.is_sorted_by(|a, b| a < b), "{placements:?}");
+    let (stale, newest) = (placements[1], placements[3]);
+    let refused = catalog.apply(&settled(ShardId(0), moved.clone(), stale));
+    assert_eq!(refused, Err(Refusal::PlacementDiffers { placement: stale, wanted: newest }));
+    assert_eq!(desired_replicas(&catalog, first[2]).len(), 1);
+    assert_eq!(catalog.apply(&settled(ShardId(0), moved, newest)), Ok(Applied::Changed));
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn replicas() {
     refused(c, set(&[1, 1]), overtaken, "bad set of nodes: node 1 is named twice");
     refused(c, set(&[1, 9]), overtaken, "bad set of nodes: node 9 is not registered");
     refused(c, set(&[1, 4]), overtaken, "bad set of nodes: node 4 is Draining, only active nodes take part");
-    let settled = Command::ReplicasSettled { stream: name("s"), shard: ShardId(0), voters: ids(&[1]) };
+    let settled = Command::ReplicasSettled { stream: name("s"), shard: ShardId(0), voters: ids(&[1]), placement: None };
     let wanted = c.shard(&name("s"), ShardId(0)).unwrap().replicas.clone();
     refused(c, settled, overtaken, &format!("the group's voters are [NodeId(1)], wanted are {wanted:?}"));
     let lead = Operation::TransferLeader { stream: name("s"), shard: ShardId(0), to: NodeId(4) };

@@ -71,6 +71,7 @@ pub(crate) fn all_ready(catalog: &Catalog) -> Observations {
     let observe = |shard: &Shard| Observed {
         leader: shard.preferred_leader(),
         voters: shard.replicas.clone(),
+        placed: Some(shard.placement),
         ready: true,
         sealed_at: Some(last_number(shard)),
         write: None,

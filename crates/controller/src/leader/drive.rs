@@ -158,10 +158,13 @@ async fn follow_voters(node: &Node, group: &Group) {
     let (mut applied, mut status) = (node.applied.subscribe(), group.status());
     loop {
         let wanted: BTreeSet<NodeId> = applied.borrow_and_update().controller_voters().iter().copied().collect();
-        let present = status.borrow_and_update().voters.clone();
+        let (term, present) = {
+            let status = status.borrow_and_update();
+            (status.term, status.voters.clone())
+        };
         if !wanted.is_empty() && wanted != present {
             info!(?present, ?wanted, "changes the controller's voters");
-            if let Err(error) = group.change_voters(wanted).await {
+            if let Err(error) = group.change_voters_in(term, wanted).await {
                 warn!(%error, "cannot change the controller's voters yet");
             }
             tokio::time::sleep(VOTERS_RETRY).await;

@@ -239,6 +239,7 @@ fn observed(reports: &BTreeMap<NodeId, ReplicaReport>) -> Observed {
         Some((leader, report)) => Observed {
             leader: Some(leader),
             voters: report.voters.iter().copied().collect(),
+            placed: report.placed,
             ready: report.ready,
             sealed_at: report.sealed_at,
             write: report.write,

@@ -141,15 +141,19 @@ fn reshard_steps(ground: &Ground<'_>) -> Vec<Command> {
     ground.catalog.reshards().map(step).filter_map(due).collect()
 }
 
-/// Releases the previous replicas of shards whose groups have the wanted voters.
+/// Releases the previous replicas of shards whose groups have the wanted voters. A leader's word counts
+/// only if it has this placement in its log: voters that are the same may be of an older one, on the way
+/// to others, and any leader's after it knows of no older one that it could go back to.
 fn settled(ground: &Ground<'_>) -> Vec<Command> {
     let command = |(stream, shard): (&Stream, &Shard)| {
-        let voters = &ground.sight.observed.get(&shard.group)?.voters;
+        let observed = ground.sight.observed.get(&shard.group)?;
+        let voters = &observed.voters;
         let (are, wanted): (BTreeSet<_>, BTreeSet<_>) = (voters.iter().collect(), shard.replicas.iter().collect());
-        (are == wanted).then(|| Command::ReplicasSettled {
+        (are == wanted && observed.placed == Some(shard.placement)).then(|| Command::ReplicasSettled {
             stream: stream.name.clone(),
             shard: shard.id,
             voters: voters.clone(),
+            placement: observed.placed,
         })
     };
     ground.catalog.shards().filter(|(_, shard)| !shard.settled).filter_map(command).collect()

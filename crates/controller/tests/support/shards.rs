@@ -47,6 +47,7 @@ fn report(me: NodeId, spec: &ReplicaSpec, term: u64, up: &BTreeSet<NodeId>) -> R
         term,
         voters: spec.replicas.iter().copied().collect(),
         learners: BTreeSet::new(),
+        placed: Some(spec.placement),
         ready: true,
         sealed_at: (spec.seal || spec.closed).then_some(last),
         expired: false,

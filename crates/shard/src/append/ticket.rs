@@ -130,6 +130,8 @@ pub(super) fn settle(
         (Outcome::Gap { expected }, _) => Err(AppendError::OutOfOrder { sequence, expected }),
         (Outcome::Forgotten, _) => Err(AppendError::TooOld { sequence }),
         (Outcome::Stale, _) => unavailable("its leader was just being replaced"),
+        // The answer to another kind of command.
+        (Outcome::Superseded, _) => unavailable("it gave no answer"),
         (Outcome::NotUnderstood, _) => unavailable("a replica did not understand the command"),
     }
 }

@@ -25,6 +25,8 @@ pub struct ReplicaObservation {
     pub voters: BTreeSet<NodeId>,
     /// Who only receives.
     pub learners: BTreeSet<NodeId>,
+    /// The placement that it brought about and that they came by, if it leads and has seen to it.
+    pub placed: Option<u64>,
     /// Whether it leads and can take records as soon as the catalog says so.
     pub ready: bool,
     /// The last sequence number, once the shard is sealed; its starting one if it is empty.
@@ -49,6 +51,7 @@ impl Host {
         let now = self.steady_clock.now();
         let observation = ReplicaObservation {
             ready: status.leading && !status.fenced,
+            placed: replica.placed().filter(|placed| status.leading && placed.term == status.term).map(|p| p.placement),
             leader: status.leader,
             term: status.term,
             leading: status.leading,

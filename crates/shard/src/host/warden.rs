@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::Host;
-use super::duties::{self, Kind};
+use super::duties::{self, Done, Kind};
 use crate::replica::Replica;
 
 /// A failing duty rests at most this many sweeps before it is tried again.
@@ -59,9 +59,13 @@ pub(super) async fn run(host: Arc<Host>, replica: Arc<Replica>) {
 
 impl Duties {
     fn start_due(&mut self, host: &Host, replica: &Arc<Replica>) {
-        let sealed = replica.state().with(|state| state.sealed().is_some());
+        let placed = replica.placed();
+        let done = replica.state().with(|state| {
+            let (sealed, placement) = (state.sealed().is_some(), state.placement());
+            Done { sealed, placement, placed }
+        });
         let status = replica.status();
-        let due = duties::due(replica.node_id(), &status, &replica.spec(), sealed);
+        let due = duties::due(replica.node_id(), &status, &replica.spec(), done);
         replica.want_poke(!due.is_empty());
         self.rests.retain(|kind, _| due.iter().any(|duty| duty.kind() == *kind));
         if status.leading && !self.led {

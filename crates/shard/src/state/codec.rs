@@ -1,7 +1,8 @@
-//! The state of a shard at rest: checkpoints and snapshots. Version 1, little endian.
+//! The state of a shard at rest: checkpoints and snapshots. Version 2, little endian;
+//! version 1 is the same without a placement, which was 0.
 //!
 //! ```text
-//! version u8 = 1 │ trim? │ last? │ sealed? │ void count u32, indexes u64 …
+//! version u8 = 2 │ placement u64 │ trim? │ last? │ sealed? │ void count u32, indexes u64 …
 //! producer count u32: [id u128 │ batch count u8: [sequence u64 │ facts] …] …
 //! facts = index u64 │ arrived u64 │ record count u32;  x? = 0, or 1 and x
 //! sealed = index u64 │ reshard u64 │ at u64
@@ -17,7 +18,8 @@ use super::producers::{Producers, Window};
 use super::{Sealed, ShardState};
 use crate::command::EntryFacts;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const VERSION_WITHOUT_PLACEMENT: u8 = 1;
 const FACTS_BYTES: usize = 20;
 
 /// Bytes that are no saved state; names the part that was being read.
@@ -30,6 +32,7 @@ impl ShardState {
     pub fn encode(&self) -> Bytes {
         let mut to = BytesMut::with_capacity(64);
         to.put_u8(VERSION);
+        to.put_u64_le(self.placement);
         put_option(&mut to, self.trim, put_facts);
         put_option(&mut to, self.last, put_facts);
         put_option(&mut to, self.sealed, |to, sealed| {
@@ -55,9 +58,14 @@ impl ShardState {
 
     /// The state that `encode` made bytes of.
     pub fn decode(mut from: &[u8]) -> Result<ShardState, StateCodecError> {
-        if get_u8(&mut from, "version")? != VERSION {
-            return Err(StateCodecError("version"));
-        }
+        let placement = match get_u8(&mut from, "version")? {
+            VERSION => {
+                need(from, 8, "placement")?;
+                from.get_u64_le()
+            }
+            VERSION_WITHOUT_PLACEMENT => 0,
+            _ => return Err(StateCodecError("version")),
+        };
         let trim = get_option(&mut from, get_facts)?;
         let last = get_option(&mut from, get_facts)?;
         let sealed = get_option(&mut from, |from| {
@@ -71,7 +79,7 @@ impl ShardState {
         if !from.is_empty() {
             return Err(StateCodecError("end"));
         }
-        Ok(ShardState { trim, last, sealed, voids, producers })
+        Ok(ShardState { trim, last, sealed, voids, producers, placement })
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Outcome {
     Forgotten,
     /// Void: stamped earlier than the entry before it, by a leader that was just being replaced.
     Stale,
+    /// Void: a later placement stands before it in the log.
+    Superseded,
     /// This version does not know the command.
     NotUnderstood,
 }
@@ -60,6 +62,7 @@ impl Outcome {
             Outcome::Forgotten => to.put_u8(4),
             Outcome::Stale => to.put_u8(5),
             Outcome::NotUnderstood => to.put_u8(6),
+            Outcome::Superseded => to.put_u8(7),
         }
         to.freeze()
     }
@@ -71,6 +74,7 @@ impl Outcome {
             (Some(1), 1) => return Outcome::Closed,
             (Some(4), 1) => return Outcome::Forgotten,
             (Some(5), 1) => return Outcome::Stale,
+            (Some(7), 1) => return Outcome::Superseded,
             (Some(2), 21) | (Some(3), 9) => {}
             _ => return Outcome::NotUnderstood,
         }
@@ -92,8 +96,9 @@ mod tests {
     fn outcomes_read_back() {
         let facts = EntryFacts { index: 9, arrived: UnixMillis(8), record_count: 7 };
         let gap = Outcome::Gap { expected: 4 };
-        let plain = [Outcome::Done, Outcome::Closed, Outcome::Forgotten, Outcome::Stale, Outcome::NotUnderstood];
-        for outcome in plain.into_iter().chain([gap, Outcome::Duplicate(facts)]) {
+        let voids = [Outcome::Closed, Outcome::Forgotten, Outcome::Stale, Outcome::Superseded];
+        let plain = voids.into_iter().chain([Outcome::Done, Outcome::NotUnderstood]);
+        for outcome in plain.chain([gap, Outcome::Duplicate(facts)]) {
             assert_eq!(Outcome::decode(&outcome.encode()), outcome);
         }
         assert_eq!(Outcome::decode(b"\x02?"), Outcome::NotUnderstood);

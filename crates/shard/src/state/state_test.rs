@@ -31,6 +31,7 @@ enum Step {
     Append { producer: Option<u128>, ahead: i64 },
     Trim { place: prop::sample::Index },
     Seal,
+    Place { placement: u64 },
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -39,6 +40,7 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(producer, ahead)| Step::Append { producer, ahead }),
         3 => any::<prop::sample::Index>().prop_map(|place| Step::Trim { place }),
         1 => Just(Step::Seal),
+        2 => (0u64..9).prop_map(|placement| Step::Place { placement }),
     ]
 }
 
@@ -67,6 +69,7 @@ fn log_of(steps: &[Step]) -> Vec<(u64, Command)> {
             }
             Step::Trim { place } => Command::Trim { last: *place.get(&appended), at: arrived },
             Step::Seal => Command::Seal { reshard: 1, at: arrived },
+            Step::Place { placement } => Command::Place { placement: *placement, at: arrived },
         };
         log.push((index, command));
     }
@@ -79,6 +82,7 @@ struct Model {
     valid: Vec<(Option<ProducerTag>, EntryFacts)>,
     sealed: Option<u64>,
     trim: u64,
+    placement: u64,
 }
 
 impl Model {
@@ -94,6 +98,11 @@ impl Model {
             }
             Command::Seal { .. } => {
                 self.sealed.get_or_insert(index);
+                Outcome::Done
+            }
+            Command::Place { placement, .. } if placement < self.placement => Outcome::Superseded,
+            Command::Place { placement, .. } => {
+                self.placement = placement;
                 Outcome::Done
             }
             Command::Trim { last, .. } => {
@@ -165,6 +174,7 @@ proptest! {
         let read = log_of(&steps).into_iter().filter(|(index, command)| is_append(command) && state.is_data(*index));
         let read: Vec<u64> = read.map(|(index, _)| index).filter(|index| *index >= state.horizon()).collect();
         prop_assert_eq!(data, read);
+        prop_assert_eq!(state.placement(), model.placement);
     }
 
     #[test]
@@ -229,4 +239,14 @@ fn arrival_never_falls_even_if_a_leader_let_it() {
     assert_eq!(state.apply(2, &append(1, 2, 90)), Outcome::Stale);
     assert!(!state.is_data(2));
     assert_eq!(state.apply(3, &append(1, 2, 100)), Outcome::Done);
+}
+
+/// Shards that were never moved are what they were.
+#[test]
+fn a_state_saved_before_placements_had_numbers_reads_as_number_zero() {
+    let mut state = ShardState::default();
+    state.apply(4, &append(1, 1, 10));
+    let saved = state.encode();
+    let before = [&[1][..], &saved[9..]].concat();
+    assert_eq!(ShardState::decode(&before), Ok(state));
 }

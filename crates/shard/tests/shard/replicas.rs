@@ -12,6 +12,9 @@ use tokio::sync::watch;
 
 use crate::support::*;
 
+/// Long enough for a leader to begin whatever it is going to do.
+const SWEEPS: Duration = Duration::from_millis(500);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn followers_serve_what_they_have_applied_and_refuse_writes() {
     let cluster = Cluster::start(3).await;
@@ -63,6 +66,44 @@ async fn a_replica_moves_to_another_node_with_everything_it_held() {
     cluster.node(2).host.observe().wait_for(|all| all.is_empty()).await.unwrap();
     let arrived = cluster.replica(3, 1).await;
     assert_eq!(payloads(&arrived.read(Cursor::at(0), 1 << 20, PATIENCE).await.unwrap()), ["a"]);
+}
+
+/// The replica that a placement left out may be gone for good: the catalog took the first leader's word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_catalog_lags_does_not_undo_a_placement() {
+    let cluster = Cluster::start(4).await;
+    let old = ReplicaSpec { preferred_leader: None, ..spec(1, &[1, 2, 3]) };
+    cluster.apply(std::slice::from_ref(&old));
+    cluster.leader(1).await;
+    let moved = ReplicaSpec {
+        desired_voters: [1, 3, 4].map(NodeId).into(),
+        preferred_leader: Some(NodeId(3)),
+        placement: 7,
+        settled: false,
+        bootstrap: false,
+        ..old.clone()
+    };
+    // Node 1 hears of nothing new.
+    for node in 2..=4 {
+        cluster.node(node).host.apply_specs(vec![moved.clone()]);
+    }
+    let first = cluster.leader(1).await;
+    if first.node_id() == NodeId(1) {
+        cluster.node(1).host.apply_specs(vec![ReplicaSpec { preferred_leader: Some(NodeId(3)), ..old.clone() }]);
+    }
+    let settled = cluster.observed(3, 1, |seen| seen.placed == Some(7)).await;
+    assert_eq!((settled.voters, settled.learners), (moved.desired_voters.clone(), BTreeSet::new()));
+    // Now it leads, with the catalog of before.
+    cluster.node(1).host.apply_specs(vec![ReplicaSpec { preferred_leader: Some(NodeId(1)), ..old.clone() }]);
+    cluster.node(3).host.apply_specs(vec![ReplicaSpec { preferred_leader: Some(NodeId(1)), ..moved.clone() }]);
+    cluster.observed(1, 1, |seen| seen.ready).await;
+    tokio::time::sleep(SWEEPS).await;
+    let led = cluster.observed(1, 1, |seen| seen.ready).await;
+    assert_eq!((led.voters, led.placed), (moved.desired_voters.clone(), None));
+    // What it hears then it follows.
+    let last = ReplicaSpec { desired_voters: [1, 2, 3].map(NodeId).into(), placement: 9, ..moved };
+    cluster.apply(std::slice::from_ref(&last));
+    cluster.observed(1, 1, |seen| seen.placed == Some(9) && seen.voters == last.desired_voters).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -219,6 +219,8 @@ pub(crate) fn spec(shard: u32, nodes: &[u64]) -> ReplicaSpec {
         range: HashRange::FULL,
         created: START,
         desired_voters: members.iter().copied().collect::<BTreeSet<_>>(),
+        placement: 0,
+        settled: true,
         preferred_leader: members.first().copied(),
         initial_members: members,
         bootstrap: true,

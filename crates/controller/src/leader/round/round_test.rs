@@ -39,6 +39,7 @@ fn all_well(catalog: &Catalog) -> Sight {
         let observed = Observed {
             leader: shard.preferred_leader(),
             voters: shard.replicas.clone(),
+            placed: Some(shard.placement),
             ready: true,
             ..Observed::default()
         };
