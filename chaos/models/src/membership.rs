@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`Memberships::next_config`] | `raft/src/membership.rs`: `change_voters`, begun again by whoever leads |
 //! | `Lose`, `Return` | `catalog/src/apply/nodes.rs`: `register_node` refuses another disk under an old id |
-//! | `Drop` | `catalog/src/apply/replicas.rs`: `replicas_settled`; only then `shard/src/host/reconcile.rs` removes |
+//! | `Hear` | the catalog's image reaches nodes one by one; whoever leads goes by its own |
+//! | `Kind::Place` | `shard/src/placement.rs`: the placement stands in the log before the voters change by it |
+//! | `Drop` | `catalog/src/apply/replicas.rs`: `replicas_settled`, by the word of whoever takes itself for the leader; only then `shard/src/host/reconcile.rs` removes |
 //! | `Elect`, `Deliver` | openraft: a quorum of the newest membership in the log, of both halves while it is joint |
 //!
-//! Voters are 0, 1 and 2; node 3 is to take the place of 2, which is drained or dies. Everything
-//! that a change needs is in the log, so any leader carries it on.
+//! Voters are 0, 1 and 2; node 3 is to take the place of 2, which is drained or dies. The catalog knows
+//! that from the beginning, each node once it hears of it: till then its wish is that of before.
 
 use stateright::{Model, Property};
 
@@ -40,12 +42,20 @@ pub enum Bug {
     JointLeftEarly,
     /// The old replica is dropped when the move begins; moved back, it opens empty.
     DroppedBeforeSettled,
+    /// A leader goes by its catalog, however old that is.
+    OldPlacementFollowed,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 5] =
-        [Bug::IdReused, Bug::LearnerCounted, Bug::NoJointPhase, Bug::JointLeftEarly, Bug::DroppedBeforeSettled];
+    pub const ALL: [Bug; 6] = [
+        Bug::IdReused,
+        Bug::LearnerCounted,
+        Bug::NoJointPhase,
+        Bug::JointLeftEarly,
+        Bug::DroppedBeforeSettled,
+        Bug::OldPlacementFollowed,
+    ];
 }
 
 /// The model and its bounds.
@@ -74,30 +84,47 @@ impl Memberships {
         self.bug == Some(bug)
     }
 
-    /// The membership that a leader proposes next, if the last one is committed.
+    /// What a leader proposes next to bring about the placement that it knows, if anything.
+    fn next_change(&self, state: &State, leader: usize) -> Option<Kind> {
+        let node = &state.nodes[leader];
+        // It judges by its log once that holds everything from before its term.
+        if !node.has_committed_in_its_term() {
+            return None;
+        }
+        let newest = node.placement();
+        if node.heard < newest && !self.has(Bug::OldPlacementFollowed) {
+            return None;
+        }
+        let config = self.next_config(state, leader)?;
+        Some(if node.heard > newest { Kind::Place(node.heard) } else { Kind::Members(config) })
+    }
+
+    /// The membership on the way to what the leader knows to be wanted, if the last one is committed.
     fn next_config(&self, state: &State, leader: usize) -> Option<Config> {
         let node = &state.nodes[leader];
         let (at, config) = node.config();
+        let wanted = if node.heard == 0 { BEFORE } else { WANTED };
         if at > node.committed && !self.has(Bug::JointLeftEarly) {
             return None;
         }
         if config.joint != 0 {
             return Some(Config { voters: config.joint, joint: 0, learners: 0 });
         }
-        if config.voters == WANTED {
+        if config.voters == wanted {
             return None;
         }
-        let new = WANTED & !config.voters;
+        let new = wanted & !config.voters;
         if config.learners & new != new {
             return Some(Config { learners: new, ..config });
         }
-        let caught_up = state.nodes[NODES - 1].log.len() + 1 >= node.log.len();
+        let newcomer = new.trailing_zeros() as usize;
+        let caught_up = state.nodes[newcomer].log.len() + 1 >= node.log.len();
         // For the sake of availability alone: no property below needs it.
         if !caught_up {
             return None;
         }
-        let joint = Config { joint: WANTED, learners: 0, ..config };
-        Some(if self.has(Bug::NoJointPhase) { Config { voters: WANTED, joint: 0, learners: 0 } } else { joint })
+        let joint = Config { joint: wanted, learners: 0, ..config };
+        Some(if self.has(Bug::NoJointPhase) { Config { voters: wanted, joint: 0, learners: 0 } } else { joint })
     }
 }
 
@@ -127,6 +154,7 @@ impl Model for Memberships {
             Property::always("what a majority must hold is never on one disk alone", |_, state: &State| {
                 state.acked_are_held_twice()
             }),
+            Property::always("who was released votes no more", |_, state: &State| state.released_votes_no_more()),
             Property::sometimes("the replica is replaced", |_, state: &State| state.dropped),
         ]
     }

@@ -37,6 +37,8 @@ pub enum Kind {
     Record,
     /// A membership, in force as soon as it is in a log.
     Members(Config),
+    /// A placement of the catalog, by which memberships are proposed from here on.
+    Place(u8),
 }
 
 /// An entry of the log.
@@ -55,7 +57,7 @@ pub struct Node {
     pub term: u8,
     /// Its log; index `i + 1` is at `i`.
     pub log: Vec<Entry>,
-    /// Whether it leads.
+    /// Whether it leads, or has not heard yet that it does not.
     pub leads: bool,
     /// What it has committed as a leader.
     pub committed: usize,
@@ -63,6 +65,8 @@ pub struct Node {
     pub matched: [u8; NODES],
     /// Whether it is there.
     pub up: bool,
+    /// The placement that its image of the catalog has.
+    pub heard: u8,
 }
 
 impl Node {
@@ -75,12 +79,32 @@ impl Node {
         found.unwrap_or((0, Config { voters: BEFORE, joint: 0, learners: 0 }))
     }
 
+    /// The newest placement in the log.
+    pub fn placement(&self) -> u8 {
+        let placements = self.log.iter().filter_map(|entry| match entry.kind {
+            Kind::Place(placement) => Some(placement),
+            _ => None,
+        });
+        placements.max().unwrap_or(0)
+    }
+
+    /// Whether, as a leader, it has committed an entry of its own term.
+    pub fn has_committed_in_its_term(&self) -> bool {
+        self.committed > 0 && self.log[self.committed - 1].term == self.term
+    }
+
+    fn has_settled(&self) -> bool {
+        let (at, config) = self.config();
+        let wanted = Config { voters: WANTED, joint: 0, learners: 0 };
+        self.leads && config == wanted && at <= self.committed && self.heard == 1 && self.has_committed_in_its_term()
+    }
+
     fn newest(&self) -> (u8, usize) {
         (self.log.last().map_or(0, |entry| entry.term), self.log.len())
     }
 
     fn empty() -> Node {
-        Node { term: 0, log: Vec::new(), leads: false, committed: 0, matched: [0; NODES], up: true }
+        Node { term: 0, log: Vec::new(), leads: false, committed: 0, matched: [0; NODES], up: true, heard: 0 }
     }
 }
 
@@ -118,8 +142,10 @@ pub enum Action {
     },
     /// A leader takes a record.
     Write(usize),
-    /// A leader proposes the next membership.
+    /// A leader proposes what brings it closer to the placement that it knows.
     Change(usize),
+    /// A node hears of the catalog's newest placement.
+    Hear(usize),
     /// The leaving node's disk is gone for good.
     Lose,
     /// It comes back with an empty disk, under its old id.
@@ -145,12 +171,15 @@ impl State {
         if !node.up {
             return;
         }
+        if node.heard == 0 {
+            actions.push(Action::Hear(id));
+        }
         let (_, config) = node.config();
         if node.leads {
             if self.written < model.writes {
                 actions.push(Action::Write(id));
             }
-            if model.next_config(self, id).is_some() {
+            if model.next_change(self, id).is_some() {
                 actions.push(Action::Change(id));
             }
             let others = (0..NODES).filter(|to| *to != id && self.nodes[*to].up && config.all() & (1 << to) != 0);
@@ -181,7 +210,7 @@ impl State {
         if again && !leaver.up {
             actions.push(Action::Return);
         }
-        let may_drop = self.is_settled() || model.has(Bug::DroppedBeforeSettled);
+        let may_drop = self.is_said_to_be_settled() || model.has(Bug::DroppedBeforeSettled);
         if leaver.up && !self.lost && !self.dropped && may_drop {
             actions.push(Action::Drop);
         }
@@ -203,10 +232,11 @@ impl State {
                 self.append(id, Kind::Record);
             }
             Action::Change(id) => {
-                let config = model.next_config(self, id).expect("one is due");
-                self.append(id, Kind::Members(config));
+                let change = model.next_change(self, id).expect("one is due");
+                self.append(id, change);
                 self.commit(model, id);
             }
+            Action::Hear(id) => self.nodes[id].heard = 1,
             Action::Deliver { leader, to } => self.deliver(model, leader, to),
             Action::Lose | Action::Drop => {
                 (self.lost, self.dropped) =
@@ -274,15 +304,26 @@ impl State {
         copies + usize::from(self.lost || self.dropped) >= 2 && copies >= 1
     }
 
-    /// Whether a leader has committed the wanted voters, and nothing else.
+    /// Whether anybody who takes itself for the leader has committed the wanted voters by the placement
+    /// that asks for them.
+    fn is_said_to_be_settled(&self) -> bool {
+        self.nodes.iter().any(Node::has_settled)
+    }
+
+    /// Whether the leader of the newest term says so.
     fn is_settled(&self) -> bool {
         let newest = self.nodes.iter().map(|node| node.term).max();
-        let settled = |node: &Node| {
-            let (at, config) = node.config();
-            let wanted = Config { voters: WANTED, joint: 0, learners: 0 };
-            node.leads && Some(node.term) == newest && config == wanted && at <= node.committed
+        self.nodes.iter().any(|node| Some(node.term) == newest && node.has_settled())
+    }
+
+    /// Whether the replica that was released is outside of what the leader of the newest term goes by.
+    pub(super) fn released_votes_no_more(&self) -> bool {
+        let newest = self.nodes.iter().map(|node| node.term).max();
+        let votes = |node: &&Node| {
+            let (_, config) = node.config();
+            node.leads && Some(node.term) == newest && (config.voters | config.joint) & (1 << LEAVES) != 0
         };
-        self.nodes.iter().any(settled)
+        !self.dropped || !self.nodes.iter().any(|node| votes(&node))
     }
 
     pub(super) fn is_replaced(&self) -> bool {
