@@ -7,16 +7,18 @@
 //! Holds: while more than half of the nodes that were ever heard are right, the time is off by at
 //! most [`TOLERANCE`] and the latency of a ping; what a node said counts on while it is silent. Of
 //! two that differ the earlier is believed: what is kept too long does less harm than what is given
-//! up too early. A node that has heard nobody's time has only its own, and [`Clock::agreement`] says
-//! so: what cannot be undone waits until a majority of the cluster is of one mind. Elections and
+//! up too early. What a majority agreed on while this process runs is remembered, moves on with the
+//! monotonic clock, and counts like one node more: of a node alone with one whose clock is far off, it
+//! is right. A node that has heard nobody's time has only its own, and [`Clock::agreement`] says so: what cannot be undone waits until a majority of the cluster is of one mind. Elections and
 //! time-outs do not go by this clock nor by any other wall clock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use thalweg_types::{Agreement, Clock, NodeId, UnixMillis};
+use tokio::time::Instant;
 
 use crate::Groups;
 
@@ -30,12 +32,32 @@ pub struct AgreedClock {
     groups: Groups,
     /// The nodes whose majority counts; none until they are known.
     members: Arc<RwLock<BTreeSet<NodeId>>>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+/// What was agreed on last is written down anew after this time.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+
+/// What a majority agreed on last, and when that was.
+#[derive(Default)]
+struct Memory(Option<(UnixMillis, Instant)>);
+
+impl Memory {
+    /// What it is now by what was agreed on.
+    fn now(&self) -> Option<UnixMillis> {
+        self.0.map(|(agreed, at)| UnixMillis(agreed.0.saturating_add(at.elapsed().as_millis() as u64)))
+    }
+
+    /// Whether it is time to write down anew what is agreed on.
+    fn is_due(&self) -> bool {
+        self.0.is_none_or(|(_, at)| at.elapsed() >= REMEMBERED_FOR)
+    }
 }
 
 impl AgreedClock {
     /// This node's clock, and where the others' are heard of.
     pub fn new(own: Arc<dyn Clock>, groups: Groups) -> AgreedClock {
-        AgreedClock { own, groups, members: Arc::default() }
+        AgreedClock { own, groups, members: Arc::default(), memory: Arc::default() }
     }
 
     /// Tells the nodes of which a majority has to agree: the living ones of the cluster, with this one.
@@ -46,14 +68,25 @@ impl AgreedClock {
 
 impl Clock for AgreedClock {
     fn now(&self) -> UnixMillis {
-        let told = self.groups.peer_times().into_iter().map(|(_, time)| time).collect();
-        agreed(self.own.now(), told)
+        let (own, peers) = (self.own.now(), self.groups.peer_times());
+        let mut memory = self.memory.lock();
+        let told = peers.iter().map(|(_, time)| *time);
+        if memory.is_due() && self.agreement_with(own, &peers) == Agreement::Reached {
+            memory.0 = Some((agreed(own, told.clone().collect()), Instant::now()));
+        }
+        agreed(own, told.chain(memory.now()).collect())
     }
 
     fn agreement(&self) -> Agreement {
+        self.agreement_with(self.own.now(), &self.groups.peer_times())
+    }
+}
+
+impl AgreedClock {
+    fn agreement_with(&self, own: UnixMillis, peers: &[(NodeId, UnixMillis)]) -> Agreement {
         let members = self.members.read();
-        let told = self.groups.peer_times().into_iter().filter(|(node, _)| members.contains(node));
-        agreement(self.own.now(), told.map(|(_, time)| time).collect(), members.len())
+        let told = peers.iter().filter(|(node, _)| members.contains(node)).map(|(_, time)| *time);
+        agreement(own, told.collect(), members.len())
     }
 }
 
@@ -69,8 +102,8 @@ fn is_near(one: UnixMillis, other: UnixMillis) -> bool {
 }
 
 /// The own time, unless the middle of all is elsewhere.
-fn agreed(own: UnixMillis, peers: Vec<UnixMillis>) -> UnixMillis {
-    let middle = middle(own, peers);
+fn agreed(own: UnixMillis, others: Vec<UnixMillis>) -> UnixMillis {
+    let middle = middle(own, others);
     if is_near(own, middle) { own } else { middle }
 }
 
@@ -118,6 +151,19 @@ mod tests {
     fn a_node_alone_and_small_differences_are_left_as_they_are() {
         assert_eq!(of(NOW + HOUR_MS, &[]), NOW + HOUR_MS);
         assert_eq!(of(NOW + 500, &[NOW, NOW - 20]), NOW + 500);
+    }
+
+    /// With what was agreed on before, a node and its only peer tell which of them is wrong.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_agreed_on_moves_on_and_counts_like_a_node_more() {
+        let memory = Memory(Some((UnixMillis(NOW), Instant::now())));
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        let recalled = memory.now().unwrap().0;
+        assert_eq!((recalled, memory.is_due()), (NOW + HOUR_MS, true));
+        for wrong in [NOW + 87_600 * HOUR_MS, NOW - 87_600 * HOUR_MS] {
+            assert!(of(wrong, &[NOW + HOUR_MS + 5, recalled]).abs_diff(NOW + HOUR_MS) <= 5, "the own one");
+            assert_eq!(of(NOW + HOUR_MS + 5, &[wrong, recalled]), NOW + HOUR_MS + 5, "the other one");
+        }
     }
 
     fn agreement_of(own: u64, told: &[u64], members: usize) -> Agreement {

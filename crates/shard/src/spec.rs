@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use thalweg_raft::CLOCK_TOLERANCE;
 use thalweg_types::{GroupId, HashRange, NodeId, SequenceNumber, ShardId, StreamId, StreamName, UnixMillis};
 
 use crate::command::EntryFacts;
@@ -66,8 +67,33 @@ impl ReplicaSpec {
         }
     }
 
+    /// The time with which an entry is stamped when a clock shows `now`. From long before the shard was
+    /// made is the word of a clock that is wrong: records stamped by it would be past retention as soon
+    /// as it is right again.
+    pub(crate) fn time_of_entry(&self, now: UnixMillis) -> UnixMillis {
+        let is_wrong = now.0.saturating_add(CLOCK_TOLERANCE.as_millis() as u64) < self.created.0;
+        if is_wrong { self.created } else { now }
+    }
+
     /// Whether appends are taken as far as the catalog goes. A seal that is only planned stops nothing.
     pub fn takes_appends(&self) -> bool {
         self.writable || (self.seal.is_some() && !self.closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ReplicaSpec;
+    use crate::testing::spec;
+    use thalweg_types::UnixMillis;
+
+    #[test]
+    fn no_record_is_stamped_as_older_than_its_shard_by_more_than_clocks_differ() {
+        let spec = ReplicaSpec { created: UnixMillis(700_000_000), ..spec(1) };
+        for (now, stamped) in
+            [(5, 700_000_000), (699_399_999, 700_000_000), (699_400_000, 699_400_000), (9 << 40, 9 << 40)]
+        {
+            assert_eq!(spec.time_of_entry(UnixMillis(now)), UnixMillis(stamped));
+        }
     }
 }

@@ -215,7 +215,7 @@ impl Appender {
     ) -> Result<Ticket, AppendError> {
         let record_count = batch.record_count() as u32;
         let (sender, receipt) = watch::channel(None);
-        let now = self.node.clock.now();
+        let now = self.now();
         let arrived = {
             let mut in_flight = self.in_flight.lock();
             if let Some(tag) = tag {
@@ -272,10 +272,17 @@ impl Appender {
         sealed.map_err(unproposed)
     }
 
+    /// The time by which entries are stamped.
+    fn now(&self) -> UnixMillis {
+        let now = self.node.clock.now();
+        self.spec.borrow().time_of_entry(now)
+    }
+
     fn start_sealing(&self, term: u64) -> UnixMillis {
+        let now = self.now();
         let mut in_flight = self.in_flight.lock();
         in_flight.enter_term(term);
         in_flight.set_sealing(term, true);
-        self.state.with(|state| in_flight.stamp(self.node.clock.now(), state))
+        self.state.with(|state| in_flight.stamp(now, state))
     }
 }
