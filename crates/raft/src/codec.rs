@@ -70,7 +70,7 @@ pub(crate) fn log_id(term: u64, index: u64) -> LogId {
     LogId::new(committed_term(term), index)
 }
 
-fn committed_term(term: u64) -> openraft::type_config::alias::CommittedLeaderIdOf<TypeConfig> {
+pub(crate) fn committed_term(term: u64) -> openraft::type_config::alias::CommittedLeaderIdOf<TypeConfig> {
     use openraft::vote::RaftLeaderId;
     // In standard Raft a committed leader is told by its term alone.
     openraft::impls::leader_id_std::LeaderId::<u64, u64>::new(term, 0).to_committed()

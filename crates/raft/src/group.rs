@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::applier::Applier;
-use crate::codec::{LogId, Snapshot, SnapshotMeta, TypeConfig};
+use crate::codec::{LogId, Snapshot, SnapshotMeta, TypeConfig, committed_term};
 use crate::groups::NodeParts;
 use crate::membership::{self, MembershipError};
 use crate::read::{self, Page, ReadBarrierError, ReadError};
@@ -155,6 +155,15 @@ impl Group {
 
     /// Queues a command, in the order of these calls; its outcome comes from the [`Proposal`].
     pub async fn propose(&self, payload: Payload) -> Result<Proposal, ProposeError> {
+        self.queue(payload, None).await
+    }
+
+    /// As [`Self::propose`], if this replica leads in `term` when the command's turn comes.
+    pub async fn propose_in(&self, term: u64, payload: Payload) -> Result<Proposal, ProposeError> {
+        self.queue(payload, Some(term)).await
+    }
+
+    async fn queue(&self, payload: Payload, term: Option<u64>) -> Result<Proposal, ProposeError> {
         let inner = &self.0;
         if let Health::DiskFull { .. } = *inner.node.health.borrow() {
             return Err(ProposeError::DiskFull);
@@ -165,7 +174,11 @@ impl Group {
         let _in_order = inner.propose_order.lock().await;
         inner.ready_to_propose().await?;
         let (responder, receiver) = ProgressResponder::complete_only();
-        let queued = inner.raft.client_write_ff(payload, Some(responder)).boxed().await;
+        let write = inner.raft.write(payload).responder(responder);
+        let queued = match term {
+            Some(term) => write.with_leader(committed_term(term)).into_future().await,
+            None => write.into_future().await,
+        };
         queued.map_err(|fatal| ProposeError::Unavailable { reason: fatal.to_string() })?;
         Ok(Proposal { receiver, status: self.status() })
     }

@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
+use openraft::raft::Precondition;
 use thalweg_types::NodeId;
 use thalweg_types::planted::{Planted, planted};
 
+use crate::codec::committed_term;
 use crate::group::Inner;
 use crate::inquiry;
 
@@ -49,7 +51,6 @@ pub(crate) async fn change_voters(
     }
     let known: BTreeSet<u64> = group.raft().voter_ids().chain(group.raft().learner_ids()).collect();
     for node in wanted.difference(&known) {
-        still_in(group, term)?;
         group.raft().add_learner(*node, (), false).await.map_err(|error| refused(&error))?;
     }
     wait_caught_up(group, &wanted).await?;
@@ -57,9 +58,9 @@ pub(crate) async fn change_voters(
     for node in wanted.difference(&voters) {
         wait_trusted(group, NodeId(*node)).await?;
     }
-    still_in(group, term)?;
+    let in_term = || [Precondition::CommittedLeaderId { committed_leader_id: committed_term(term) }];
     if group.raft().voter_ids().collect::<BTreeSet<_>>() != wanted {
-        let change = group.raft().change_membership(wanted.clone(), false);
+        let change = group.raft().change_membership_if(wanted.clone(), false, in_term());
         change.await.map_err(|error| refused(&error))?;
     }
     // A leader that has taken itself out leads no more: openraft asserts that it is not asked to
@@ -68,16 +69,15 @@ pub(crate) async fn change_voters(
         return Ok(());
     }
     let learners: BTreeSet<u64> = group.raft().learner_ids().filter(|node| !wanted.contains(node)).collect();
-    still_in(group, term)?;
     if !learners.is_empty() {
-        let removal = group.raft().change_membership(ChangeMembers::RemoveNodes(learners), false);
+        let removal = group.raft().change_membership_if(ChangeMembers::RemoveNodes(learners), false, in_term());
         removal.await.map_err(|error| refused(&error))?;
     }
-    Ok(())
+    still_in(group, term)
 }
 
-/// Whether this replica leads in the term for which the change was asked. What is found here holds for
-/// the entry that is queued next, without a wait between: openraft takes up no other term's vote before.
+/// Whether this replica leads in the term for which the change was asked: what it found in place may be
+/// the next one's otherwise, and not committed.
 fn still_in(group: &Arc<Inner>, term: u64) -> Result<(), MembershipError> {
     match group.raft().server_metrics().borrow_watched().vote.leader_id.term {
         now if now == term && group.leads() => Ok(()),

@@ -10,12 +10,16 @@
 //! that it leaves out ever returns but by a later one, of which the catalog knew first.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use thalweg_types::NodeId;
 use thalweg_types::planted::{Planted, planted};
 
 use crate::replica::Replica;
 use crate::state::Outcome;
+
+/// A group without a majority keeps no others from their changes for longer.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A placement that a leader sees to in its term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +40,8 @@ pub(crate) async fn bring_about(replica: &Replica, placed: Placed, voters: BTree
         return Err(format!("placement {} is older than {newest}, which the log knows", placed.placement));
     }
     if newest < placed.placement {
-        let outcome = replica.place(placed.placement).await.map_err(|error| error.to_string())?;
+        let outcome = tokio::time::timeout(PLACE_TIMEOUT, replica.place(placed)).await;
+        let outcome = outcome.map_err(|_| "no majority has it yet".to_owned())?.map_err(|error| error.to_string())?;
         if outcome != Outcome::Done {
             return Err(format!("placement {} was not taken: {outcome:?}", placed.placement));
         }

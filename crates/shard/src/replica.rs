@@ -168,9 +168,10 @@ impl Replica {
     }
 
     /// Puts a placement into the group's log: whoever leads from then on follows none that is older.
-    pub(crate) async fn place(&self, placement: u64) -> Result<Outcome, thalweg_raft::ProposeError> {
-        let head = Command::Place { placement, at: self.node.clock.now() }.encode();
-        let proposal = self.group.propose(thalweg_raft::Payload { head, body: Bytes::new() }).await?;
+    pub(crate) async fn place(&self, placed: Placed) -> Result<Outcome, thalweg_raft::ProposeError> {
+        let head = Command::Place { placement: placed.placement, at: self.node.clock.now() }.encode();
+        let payload = thalweg_raft::Payload { head, body: Bytes::new() };
+        let proposal = self.group.propose_in(placed.term, payload).await?;
         proposal.outcome().await.map(|applied| Outcome::decode(&applied.response))
     }
 

@@ -157,11 +157,12 @@ fn loggable(command: &Command) -> String {
 async fn follow_voters(node: &Node, group: &Group) {
     let (mut applied, mut status) = (node.applied.subscribe(), group.status());
     loop {
-        let wanted: BTreeSet<NodeId> = applied.borrow_and_update().controller_voters().iter().copied().collect();
         let (term, present) = {
             let status = status.borrow_and_update();
             (status.term, status.voters.clone())
         };
+        // Read after the term: an older wish is never taken for one of a newer term.
+        let wanted: BTreeSet<NodeId> = applied.borrow_and_update().controller_voters().iter().copied().collect();
         if !wanted.is_empty() && wanted != present {
             info!(?present, ?wanted, "changes the controller's voters");
             if let Err(error) = group.change_voters_in(term, wanted).await {

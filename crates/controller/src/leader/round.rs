@@ -165,19 +165,31 @@ fn placement_steps(ground: &Ground<'_>) -> Vec<Command> {
     if ground.sight.listening < SETTLING.min(ground.node_dead_after) {
         return Vec::new();
     }
-    let repairs = repair::repair(catalog, ground.moves_max);
+    let mut repairs = repair::repair(catalog, ground.moves_max);
     if !repairs.is_empty() {
+        repairs.retain(|command| may_receive(ground, command));
         return repairs;
     }
     let all_here = catalog.nodes().filter(|node| node.is_alive()).all(|node| ground.sight.connected.contains(&node.id));
     if !all_here {
         return Vec::new();
     }
-    let moves = repair::spread(catalog, ground.moves_max);
+    let mut moves = repair::spread(catalog, ground.moves_max);
+    moves.retain(|command| may_receive(ground, command));
     if !moves.is_empty() || !ground.balance {
         return moves;
     }
     repair::balance_leaders(catalog, HANDOVERS_MAX)
+}
+
+/// Whether all newcomers of a move are there and hold nothing of the shard. One that left and has not
+/// heard it yet would be up to date at once, and then throw away what it holds as a voter.
+fn may_receive(ground: &Ground<'_>, command: &Command) -> bool {
+    let Command::SetReplicas { stream, shard, replicas } = command else { return true };
+    let Some(shard) = ground.catalog.shard(stream, *shard) else { return false };
+    let holds = |node: &NodeId| ground.sight.holders.get(&shard.group).is_some_and(|holders| holders.contains(node));
+    let mut newcomers = replicas.iter().filter(|node| !shard.hosts().any(|host| host == **node));
+    newcomers.all(|node| ground.sight.connected.contains(node) && !holds(node))
 }
 
 fn controller_voters(catalog: &Catalog) -> Option<Command> {

@@ -67,7 +67,8 @@ impl Action {
 
 fn due(host: &Host, wanted: &Desired, busy: &BTreeSet<GroupId>) -> Vec<Action> {
     let running = host.running.read();
-    let missing = wanted.values().filter(|spec| !running.by_group.contains_key(&spec.group));
+    let runs = |spec: &ReplicaSpec| running.by_group.get(&spec.group).is_some_and(|replica| !replica.is_gone());
+    let missing = wanted.values().filter(|spec| !runs(spec));
     let extra = running.by_group.iter().filter(|(group, _)| !wanted.contains_key(group));
     let opens = missing.map(|spec| Action::Open(spec.clone()));
     let removals = extra.map(|(_, replica)| Action::Remove(replica.clone()));
@@ -82,6 +83,8 @@ async fn act(host: Arc<Host>, action: Action, slots: Arc<Semaphore>, failures: u
     let slot = slots.acquire_owned().await;
     let done = match action {
         Action::Open(spec) => open(&host, spec).await,
+        // It may have been waiting for a slot while the catalog took it back, and the group lets it vote.
+        Action::Remove(_) if host.desired.borrow().contains_key(&group) => Ok(()),
         Action::Remove(replica) => remove(&host, &replica).await,
     };
     drop(slot);

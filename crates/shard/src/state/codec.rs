@@ -1,5 +1,5 @@
 //! The state of a shard at rest: checkpoints and snapshots. Version 2, little endian;
-//! version 1 is the same without a placement, which was 0.
+//! version 1 is the same without a placement, for as long as that is 0.
 //!
 //! ```text
 //! version u8 = 2 │ placement u64 │ trim? │ last? │ sealed? │ void count u32, indexes u64 …
@@ -31,8 +31,12 @@ impl ShardState {
     /// The state as bytes.
     pub fn encode(&self) -> Bytes {
         let mut to = BytesMut::with_capacity(64);
-        to.put_u8(VERSION);
-        to.put_u64_le(self.placement);
+        if self.placement == 0 {
+            to.put_u8(VERSION_WITHOUT_PLACEMENT);
+        } else {
+            to.put_u8(VERSION);
+            to.put_u64_le(self.placement);
+        }
         put_option(&mut to, self.trim, put_facts);
         put_option(&mut to, self.last, put_facts);
         put_option(&mut to, self.sealed, |to, sealed| {

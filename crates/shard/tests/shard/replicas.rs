@@ -106,6 +106,26 @@ async fn a_leader_whose_catalog_lags_does_not_undo_a_placement() {
     cluster.observed(1, 1, |seen| seen.placed == Some(9) && seen.voters == last.desired_voters).await;
 }
 
+/// By then the group may count on it again. One thread: what comes first gets the only slot first.
+#[tokio::test]
+async fn a_replica_that_is_wanted_again_while_its_removal_waits_keeps_what_it_has() {
+    let cluster = Cluster::start_with(1, thalweg_shard::Options { opens_max: 1, ..options() }).await;
+    let host = &cluster.node(1).host;
+    let shard = ReplicaSpec { bootstrap: false, ..spec(1, &[1]) };
+    cluster.apply(&[spec(1, &[1])]);
+    append(&*cluster.leader(1).await, &["a"]).await;
+    let others: Vec<ReplicaSpec> = (2..=100).map(|shard| spec(shard, &[1])).collect();
+    cluster.apply(&others);
+    while host.replica_of(others[0].group).is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(host.replica_of(shard.group).is_some(), "its removal waits behind those that open");
+    cluster.apply(&[others, vec![shard]].concat());
+    cluster.replica(1, 100).await;
+    tokio::time::sleep(SWEEPS).await;
+    assert_eq!(all_payloads(&cluster.leader(1).await).await, ["a"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_of_a_replica_that_leaves_are_told() {
     let cluster = Cluster::start(1).await;

@@ -130,6 +130,28 @@ fn a_dead_nodes_replicas_move_a_few_at_a_time_until_none_is_left() {
 }
 
 #[test]
+fn no_replica_moves_to_a_node_that_is_away_or_still_holds_what_it_left() {
+    let mut catalog = with_stream(4, 1);
+    settle(&mut catalog, all_well);
+    let (_, shard) = catalog.shards().next().unwrap();
+    let (group, lost) = (shard.group, shard.replicas[0]);
+    let newcomer = (1..=4).map(NodeId).find(|node| !shard.replicas.contains(node)).unwrap();
+    catalog.apply(&Command::ChangeNode { node: lost, change: NodeChange::MarkDead, now: UnixMillis(9_000) }).unwrap();
+    let mut sight = all_well(&catalog);
+    sight.connected.remove(&lost);
+    let moves = |sight: &Sight| {
+        let commands = planned(&catalog, sight);
+        commands.iter().filter(|command| matches!(command, Command::SetReplicas { .. })).count()
+    };
+    assert_eq!(moves(&sight), 1);
+    sight.holders.entry(group).or_default().insert(newcomer);
+    assert_eq!(moves(&sight), 0, "it has yet to throw its old replica away");
+    sight.holders.entry(group).or_default().remove(&newcomer);
+    sight.connected.remove(&newcomer);
+    assert_eq!(moves(&sight), 0, "it is away");
+}
+
+#[test]
 fn a_scaling_runs_to_equal_ranges_by_rounds_alone() {
     let mut catalog = with_stream(3, 3);
     settle(&mut catalog, all_well);
