@@ -67,11 +67,17 @@ async fn keep_status(group: Weak<Inner>) {
             let Some(inner) = group.upgrade() else { return };
             let (heard, applied) = (*heard_term.borrow_and_update(), *applied_term.borrow_and_update());
             let status = GroupStatus::new(&metrics.borrow_and_update(), heard, applied, inner.is_fenced());
-            inner.status.send_if_modified(|current| {
+            // An answer may depose a leader that sleeps, and its followers sleep because of it: nobody else
+            // would notice.
+            let orphaned = status.leader.is_none() && status.voters.contains(&inner.node.id);
+            let changed = inner.status.send_if_modified(|current| {
                 let changed = *current != status;
                 *current = status;
                 changed
             });
+            if changed && orphaned {
+                inner.wake();
+            }
         }
         tokio::select! {
             changed = metrics.changed() => if changed.is_err() {
