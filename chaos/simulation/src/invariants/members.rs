@@ -12,31 +12,40 @@ use crate::world::World;
 /// A replica votes once it lacks no more than this, and a little for what came since.
 const LACKS_MAX: u64 = 64 + 64;
 
-/// The voters of each group when it was looked at last.
+/// What each group was when it was looked at last.
 #[derive(Default)]
-pub struct Members(BTreeMap<GroupId, BTreeSet<NodeId>>);
+pub struct Members(BTreeMap<GroupId, Before>);
+
+#[derive(Default)]
+struct Before {
+    voters: BTreeSet<NodeId>,
+    /// The newest term that any replica knew. Where all that knew it are off, a leader of before may still
+    /// take itself for one.
+    term: u64,
+}
 
 impl Members {
     pub(crate) fn check(&mut self, world: &World, seen: &[Seen<'_>]) {
         let Some(image) = world.newest_image() else { return };
         for (_, shard) in image.catalog.shards() {
-            let Some((group, status)) = leader(seen, shard.group) else { continue };
+            let before = self.0.entry(shard.group).or_default();
+            let Some((group, status)) = leader(seen, shard.group, &mut before.term) else { continue };
             hosted(world, shard, &status);
-            let before = self.0.insert(shard.group, status.voters.clone());
-            if let Some(before) = before {
-                status.voters.difference(&before).for_each(|new| has_the_log(world, &group, *new));
+            if !before.voters.is_empty() {
+                status.voters.difference(&before.voters).for_each(|new| has_the_log(world, &group, *new));
             }
+            before.voters = status.voters;
         }
     }
 }
 
-/// The replica that leads in the newest term, with what it knows.
-fn leader(seen: &[Seen<'_>], id: GroupId) -> Option<(Group, GroupStatus)> {
+/// The replica that leads in the newest term that there ever was, with what it knows.
+fn leader(seen: &[Seen<'_>], id: GroupId, newest: &mut u64) -> Option<(Group, GroupStatus)> {
     let replicas = seen.iter().flat_map(|node| &node.groups).filter(|group| group.id() == id);
     let all: Vec<(Group, GroupStatus)> =
         replicas.map(|group| (group.clone(), group.status().borrow().clone())).collect();
-    let newest = all.iter().map(|(_, status)| status.term).max()?;
-    all.into_iter().find(|(_, status)| status.leading && status.term == newest)
+    *newest = all.iter().map(|(_, status)| status.term).fold(*newest, u64::max);
+    all.into_iter().find(|(_, status)| status.leading && status.term == *newest)
 }
 
 /// A node that still votes and is not asked to any more would throw its log away too early.

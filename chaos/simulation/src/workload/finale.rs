@@ -17,6 +17,9 @@ pub const SERVES_WITHIN: Duration = Duration::from_secs(30);
 const READERS: u32 = 2;
 /// One reader may need so long.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// What clients have given up may still be on its way, or wait at a node, and be written so long after:
+/// who reads before that does not read everything.
+const LATE: Duration = Duration::from_secs(5);
 /// The clients that write the fresh records.
 const FRESH_CLIENT: u32 = 1_000_000;
 
@@ -29,6 +32,7 @@ pub async fn run(world: &Arc<World>, client: &Client) {
     }
     world.trace(format_args!("app: fresh records are in"));
     take_drains_back(world, client).await;
+    sleep(LATE).await;
     let deadline = Instant::now() + READ_TIMEOUT;
     for round in 1..=READERS {
         let Ok(shards) = timeout_at(deadline, read_all(world, client)).await else {
