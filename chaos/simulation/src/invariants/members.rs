@@ -1,8 +1,10 @@
 //! A shard's voters are those nodes that the catalog asked, each of them while it has the log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use thalweg_catalog::Shard;
+use thalweg_controller::Image;
 use thalweg_raft::{Group, GroupStatus};
 use thalweg_types::{GroupId, NodeId};
 
@@ -12,23 +14,28 @@ use crate::world::World;
 /// A replica votes once it lacks no more than this, and a little for what came since.
 const LACKS_MAX: u64 = 64 + 64;
 
-/// What each group was when it was looked at last.
+/// What was known when it was looked at last. Nothing of it is forgotten when all who know it are off:
+/// those who are left know only what was before.
 #[derive(Default)]
-pub struct Members(BTreeMap<GroupId, Before>);
+pub struct Members {
+    newest: Option<Arc<Image>>,
+    groups: BTreeMap<GroupId, Before>,
+}
 
 #[derive(Default)]
 struct Before {
     voters: BTreeSet<NodeId>,
-    /// The newest term that any replica knew. Where all that knew it are off, a leader of before may still
-    /// take itself for one.
+    /// The newest term that any replica knew.
     term: u64,
 }
 
 impl Members {
     pub(crate) fn check(&mut self, world: &World, seen: &[Seen<'_>]) {
-        let Some(image) = world.newest_image() else { return };
+        let images = world.newest_image().into_iter().chain(self.newest.take());
+        let Some(image) = images.max_by_key(|image| image.catalog.revision()) else { return };
+        self.newest = Some(image.clone());
         for (_, shard) in image.catalog.shards() {
-            let before = self.0.entry(shard.group).or_default();
+            let before = self.groups.entry(shard.group).or_default();
             let Some((group, status)) = leader(seen, shard.group, &mut before.term) else { continue };
             hosted(world, shard, &status);
             if !before.voters.is_empty() {
