@@ -1,5 +1,6 @@
 //! What a shard's log holds, its leaders let through: nothing behind a seal, nothing twice, no arrival
-//! below an earlier one, no placement older than one before. Apply would drop such an entry, but its writer was told nothing good.
+//! below an earlier one, no placement older than one before. Apply would drop such an entry, but its
+//! writer was told nothing good.
 
 use std::collections::BTreeMap;
 

@@ -19,14 +19,17 @@ use crate::world::{Phase, World};
 
 /// Records of one producer whose outcome is open, at most.
 const OPEN_MAX: usize = 256;
+/// Batches of producers that are left as they are.
+const BATCH_BYTES: usize = 256 * 1024;
 
 /// A producer, until the load ends and every record has its outcome.
 pub async fn produce(world: Arc<World>, number: u32) {
     let load = world.plan.load;
-    let builder = client(&world, 100 + u64::from(number)).producer(&stream()).delivery_deadline(load.delivery_deadline);
     // Segments are smaller here than any that a server takes; what it takes holds several of the largest batches.
-    let largest = (world.plan.tuning.segment_bytes / 2) as usize;
-    let producer = if largest < 256 * 1024 { builder.batch_bytes(largest) } else { builder }.build();
+    let batch_bytes = (world.plan.tuning.segment_bytes as usize / 2).min(BATCH_BYTES);
+    let client = client(&world, 100 + u64::from(number));
+    let builder = client.producer(&stream()).delivery_deadline(load.delivery_deadline);
+    let producer = builder.batch_bytes(batch_bytes).build();
     let mut phase = world.phase.subscribe();
     let mut ticks = interval(Duration::from_secs(1) / load.records_per_second);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
