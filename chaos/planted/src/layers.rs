@@ -72,7 +72,7 @@ pub(crate) fn home_of(defect: Planted) -> &'static str {
         P::UncommittedMoved | P::StoreChecksumIgnored | P::IteratorStatusIgnored | P::GroupsNotFenced => "storage",
         P::FenceIgnored | P::FenceLoweredEarly | P::FreshReadUnconfirmed | P::LeadsBeforeItsTerm => "raft",
         P::OldVoteNamesLeader | P::UncommittedRead | P::VoterWithoutTheLog | P::SnapshotSkipsTheLog => "raft",
-        P::FollowerClaimsNewest => "raft",
+        P::FollowerClaimsNewest | P::ClockLeapBelieved => "raft",
         P::PublishBeforeSeal | P::ChildrenOpenEarly | P::ChildrenNotYounger | P::SplitOverlaps => "catalog",
         P::BusyParentTaken | P::NodeIdReused | P::GroupFoundedTwice | P::RemovedBeforeSettled => "catalog",
         P::ShardsForgottenEarly => "catalog",

@@ -110,6 +110,8 @@ fn core_options(world: &World, machine: &Machine) -> CoreOptions {
     let seeds = (1..=world.plan.nodes).map(|id| format!("node-{id}:{PEER_PORT}")).collect();
     let mut controller = thalweg_controller::Options::new(advertised, seeds);
     controller.node_dead_after = tuning.node_dead_after;
+    // Beside the catalog, a snapshot has up to a thousand events.
+    controller.catalog_bytes_max = tuning.segment_bytes / 8;
     CoreOptions {
         raft: thalweg_raft::Options::default(),
         shard: thalweg_shard::Options {

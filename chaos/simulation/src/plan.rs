@@ -152,7 +152,7 @@ fn swarm(random: &mut StdRng) -> Vec<Kind> {
 fn tuning(random: &mut StdRng) -> Tuning {
     const KIB: u64 = 1024;
     Tuning {
-        segment_bytes: [128, 256, 1024][random.random_range(0..3)] * KIB,
+        segment_bytes: [512, 768, 1024][random.random_range(0..3)] * KIB,
         cache_bytes: [8, 64, 1024][random.random_range(0..3)] * KIB,
         move_bytes: [16, 64, 256][random.random_range(0..3)] * KIB,
         reserve_bytes: 256 * KIB,

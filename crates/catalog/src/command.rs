@@ -104,7 +104,8 @@ pub enum Command {
         hours: u32,
         /// Which direction the caller has in mind.
         change: RetentionChange,
-        /// The proposer's clock.
+        /// What is past retention by then is gone, however long the new one is: the proposer's clock
+        /// where that is sure, otherwise 0.
         now: UnixMillis,
     },
     /// Forgets closed shards all of whose records are older than the retention.

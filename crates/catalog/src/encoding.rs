@@ -5,11 +5,17 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use thalweg_types::limits::SHARDS_PER_STREAM_MAX;
 
 use crate::{Catalog, Command, EventLog, EventPage, Operation, Outcome};
 
 /// Format of [`Catalog::encode`].
 const FORMAT: u32 = 1;
+
+/// Bytes of one more shard in an encoded catalog at most, its reshard and its end included.
+const SHARD_BYTES_MAX: u64 = 1_024;
+/// Bytes at most of what one command adds besides shards and what it carries itself.
+const REST_BYTES_MAX: u64 = 2_048;
 
 /// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +103,23 @@ impl Command {
     /// Reads what [`Command::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
         from_bytes("catalog command", bytes)
+    }
+
+    /// By how many bytes the encoded catalog may grow with it, at most. 0 for what makes the catalog
+    /// smaller or keeps the cluster going: that adds nothing that stays.
+    pub fn bytes_added_max(&self) -> u64 {
+        let shards = match self {
+            Command::OfIncarnation { command, .. } => return command.bytes_added_max(),
+            Command::CreateStream { wanted, .. } => wanted.shard_count.min(SHARDS_PER_STREAM_MAX),
+            Command::PlanReshard { kind, .. } => kind.child_count() as u32,
+            Command::UpdateStream { .. }
+            | Command::TagStream { .. }
+            | Command::RegisterConsumer { .. }
+            | Command::UpdateConsumer { .. }
+            | Command::CreateAccessKey { .. } => 0,
+            _ => return 0,
+        };
+        u64::from(shards) * SHARD_BYTES_MAX + self.encode().len() as u64 + REST_BYTES_MAX
     }
 }
 

@@ -93,6 +93,16 @@ impl Operation {
         matches!(self, Operation::UpdateAccount { patch } if *patch == AccountPatch::default())
     }
 
+    /// Whether records are written off by the time with which it is carried out: a clock that is wrong
+    /// must not tell it.
+    pub fn gives_up_by_time(&self) -> bool {
+        match self {
+            Operation::SetRetention { .. } => true,
+            Operation::OfIncarnation { operation, .. } => operation.gives_up_by_time(),
+            _ => false,
+        }
+    }
+
     /// The command that carries the wish out, placed by the catalog as it is. Whether it is
     /// allowed is judged when it is applied. `seed` varies placement among equal choices.
     pub fn command(&self, catalog: &Catalog, now: UnixMillis, seed: u64) -> Result<Command, Refusal> {

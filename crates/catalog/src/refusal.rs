@@ -60,6 +60,10 @@ pub enum Refusal {
     ShardCount { given: u32 },
     #[error("the cluster may have {limit} open shards and has {open}; this would add {added}")]
     ShardLimit { open: u32, limit: u32, added: u32 },
+    #[error(
+        "the catalog has {bytes} bytes and may have {limit}; delete streams, consumers, tags or policies first, or wait for closed shards to expire"
+    )]
+    CatalogFull { bytes: u64, limit: u64 },
     #[error("replication {given} is not allowed; choose 1 to {REPLICATION_MAX}")]
     Replication { given: u32 },
     #[error("record limit of {given} bytes is not allowed; choose {RECORD_BYTES_MAX_LEAST} to {RECORD_BYTES_MAX}")]
@@ -245,7 +249,7 @@ impl Refusal {
             ShardClosed { .. } | NotReplica { .. } | SplitPoint { .. } | NotAdjacent { .. } | NoScaling { .. } => {
                 RefusalKind::Invalid
             }
-            ShardCount { .. } | ShardLimit { .. } => RefusalKind::LimitExceeded,
+            ShardCount { .. } | ShardLimit { .. } | CatalogFull { .. } => RefusalKind::LimitExceeded,
             Nodes { .. } | StreamReplaced { .. } | ShardNotExpired { .. } => RefusalKind::Overtaken,
             ReplicasDiffer { .. } | PlacementDiffers { .. } => RefusalKind::Overtaken,
             ReshardUnknown { .. } | ReshardSealing { .. } | ReshardNotSealing { .. } | ReshardEnding { .. } => {

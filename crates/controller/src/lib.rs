@@ -35,6 +35,7 @@ mod node;
 mod options;
 mod random;
 mod report;
+mod room;
 mod seat;
 mod services;
 mod start;

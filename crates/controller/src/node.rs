@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_catalog::{Catalog, EventLog};
-use thalweg_raft::{Group, Groups};
+use thalweg_raft::{Group, Groups, SteadyClock};
 use thalweg_types::{Clock, NodeId, UnixMillis};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use crate::dialer::Dialer;
 use crate::identity::Keeper;
 use crate::leader::hub::Hub;
 use crate::random::Random;
+use crate::room::Room;
 use crate::{Image, Membership, Options, Reports};
 
 /// One node, as the tasks and services of this crate see it.
@@ -20,7 +21,9 @@ pub(crate) struct Node {
     pub(crate) groups: Groups,
     pub(crate) keeper: Keeper,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) steady_clock: Arc<SteadyClock>,
     pub(crate) random: Random,
+    pub(crate) room: Room,
     pub(crate) dialer: Dialer,
     /// What this node's replicas do, to be reported.
     pub(crate) observations: watch::Receiver<Arc<Reports>>,
@@ -47,6 +50,14 @@ impl Node {
 
     pub(crate) fn now(&self) -> UnixMillis {
         self.clock.now()
+    }
+
+    /// The time by which records may be given up for good: none are by 0, for as long as it is not sure.
+    pub(crate) fn sure_time(&self) -> UnixMillis {
+        self.steady_clock.now().unwrap_or_else(|why| {
+            tracing::warn!(%why, "what is past retention is not written off");
+            UnixMillis(0)
+        })
     }
 
     /// Shows a catalog that is about to be in the image. Whoever sees it in the image finds it here.

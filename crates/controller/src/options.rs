@@ -19,6 +19,9 @@ pub struct Options {
     pub moves_max: usize,
     /// How long a mutation may take before its caller learns that the outcome is open. Default 10 s.
     pub mutation_timeout: Duration,
+    /// Bytes that the catalog may have before it takes nothing more. Default 24 MiB: twice that has to fit
+    /// into a segment of the write-ahead log, because snapshots of it stand there whole.
+    pub catalog_bytes_max: u64,
     /// When shards of on-demand streams are split and merged.
     pub on_demand: Policy,
 }
@@ -45,6 +48,7 @@ impl Options {
             node_dead_after: Duration::from_secs(300),
             moves_max: 8,
             mutation_timeout: Duration::from_secs(10),
+            catalog_bytes_max: 24 * 1024 * 1024,
             on_demand: Policy::default(),
         }
     }

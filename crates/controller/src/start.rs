@@ -8,7 +8,7 @@ use thalweg_catalog::Catalog;
 use thalweg_proto::peer::controller_peer_service_server::ControllerPeerServiceServer;
 use thalweg_proto::v1::cluster_service_server::ClusterServiceServer;
 use thalweg_proto::v1::stream_service_server::StreamServiceServer;
-use thalweg_raft::{Connector, Groups};
+use thalweg_raft::{Connector, Groups, SteadyClock};
 use thalweg_types::{Clock, GroupId};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,6 +20,7 @@ use crate::identity::{IdentityStore, Keeper};
 use crate::leader::hub::Hub;
 use crate::node::Node;
 use crate::random::Random;
+use crate::room::Room;
 use crate::services::{cluster, peer, stream, wait};
 use crate::{Cluster, Image, Membership, Options, PeerService, Reports, Streams, agent, leader, seat};
 
@@ -34,6 +35,8 @@ pub struct Parts {
     pub identity: Arc<dyn IdentityStore>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
+    /// The time by which records are given up; somebody looks at it from the beginning.
+    pub steady_clock: Arc<SteadyClock>,
     /// Seed of all randomness; drawn from the operating system in production.
     pub seed: [u8; 32],
     /// Opens channels to other nodes' peer ports.
@@ -49,10 +52,12 @@ impl Controller {
     /// Starts it. The services have to be served on the peer and public ports for a cluster to form.
     pub fn start(options: Options, parts: Parts) -> io::Result<ControllerHandle> {
         let node = Arc::new(Node {
+            room: Room::new(options.catalog_bytes_max),
             options,
             keeper: Keeper::load(parts.identity)?,
             groups: parts.groups,
             clock: parts.clock,
+            steady_clock: parts.steady_clock,
             random: Random::seeded(parts.seed),
             dialer: Dialer::new(parts.connector),
             observations: parts.observations,

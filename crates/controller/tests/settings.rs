@@ -129,6 +129,44 @@ async fn retention_changes_only_the_way_that_was_meant() {
     assert_eq!(streams.set_retention(&orders(), 24).await.unwrap().retention_hours, 24);
 }
 
+/// What was written off by a clock that was wrong would take every later record with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retention_that_is_changed_while_all_clocks_are_ahead_writes_nothing_off() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let cluster = with_orders(3).await;
+    let streams = client(&cluster, 1).streams();
+    let written_off = || cluster.image(1).catalog.stream(&orders()).unwrap().trimmed_until.0;
+    streams.set_retention(&orders(), 48).await.unwrap();
+    let before = SystemClock.now().0 - DAY_MS;
+    assert!((before - 60_000..=before).contains(&written_off()), "what a day was the bound for is gone");
+    cluster.clock().set_ahead_ms(60 * DAY_MS);
+    streams.set_retention(&orders(), 96).await.unwrap();
+    assert!(written_off() <= before, "by a clock that leapt");
+    cluster.clock().set_ahead_ms(0);
+    streams.set_retention(&orders(), 24).await.unwrap();
+    streams.set_retention(&orders(), 48).await.unwrap();
+    assert!(written_off() >= before, "and by the clock again, now that it is right");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_catalog_that_is_full_says_so_and_goes_on() {
+    let mut cluster = TestCluster::of(&[1]).await;
+    cluster.set_catalog_bytes_max(16 * 1_024);
+    cluster.start_all().await;
+    cluster.all_joined().await;
+    let streams = client(&cluster, 1).streams();
+    let numbered = |n: u32| format!("s{n}").parse::<StreamName>().unwrap();
+    let mut made = 0;
+    let refused = loop {
+        match streams.create(&numbered(made), CreateStream::default()).await {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(made > 4 && matches!(refused.refusal(), Some(Refusal::CatalogFull { limit: 16_384, .. })), "{refused}");
+    streams.set_retention(&numbered(0), 48).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consumers_come_change_and_go_and_keep_their_stream_from_being_deleted() {
     let cluster = with_orders(3).await;

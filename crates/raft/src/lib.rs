@@ -40,6 +40,7 @@ mod read;
 mod repair;
 mod standing;
 mod status;
+mod steady_clock;
 mod transport;
 
 pub use agreed_clock::{AgreedClock, TOLERANCE as CLOCK_TOLERANCE};
@@ -53,4 +54,5 @@ pub use propose::{Applied, Proposal, ProposeError};
 pub use read::{CommittedEntry, Page, ReadBarrierError, ReadError};
 pub use repair::{Damaged, RepairCounts};
 pub use status::GroupStatus;
+pub use steady_clock::{SteadyClock, Unsure};
 pub use transport::{Connector, Server, TcpConnector};

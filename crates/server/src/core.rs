@@ -96,7 +96,10 @@ impl Core {
         let clock: Arc<dyn Clock> = Arc::new(agreed.clone());
         let host = ShardHost::new(groups.clone(), clock.clone(), options.shard);
         let (reports, observations) = watch::channel(Arc::new(Reports::default()));
-        let parts = Parts { groups: groups.clone(), identity, clock: clock.clone(), seed, connector, observations };
+        let steady_clock = host.steady_clock();
+        let (groups_there, clock_there) = (groups.clone(), clock.clone());
+        let parts =
+            Parts { groups: groups_there, identity, clock: clock_there, steady_clock, seed, connector, observations };
         let controller = Controller::start(options.controller, parts)?;
         let (stop, end) = (watch::Sender::new(false), watch::Sender::new(false));
         let image = controller.image();

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use parking_lot::{Mutex, RwLock};
-use thalweg_raft::Groups;
+use thalweg_raft::{Groups, SteadyClock};
 use thalweg_types::{Clock, GroupId, NodeId, ShardId, StreamId};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -28,7 +28,6 @@ use crate::append::NodeLimits;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::replica::Replica;
-use crate::retention::SteadyClock;
 use crate::spec::ReplicaSpec;
 
 pub use observation::{Observations, ReplicaObservation};
@@ -53,7 +52,7 @@ pub(crate) struct Host {
     changes: Arc<Semaphore>,
     /// Retention is to be looked at before its time.
     retention_due: Notify,
-    steady_clock: SteadyClock,
+    steady_clock: Arc<SteadyClock>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -67,7 +66,7 @@ impl ShardHost {
     /// A host without replicas. Must be called within a tokio runtime; its tasks run until
     /// [`shutdown`](Self::shutdown).
     pub fn new(groups: Groups, clock: Arc<dyn Clock>, options: Options) -> ShardHost {
-        let steady_clock = SteadyClock::new(clock.clone(), options.clock_jump_max);
+        let steady_clock = Arc::new(SteadyClock::new(clock.clone(), options.clock_jump_max));
         let host = Arc::new(Host {
             groups,
             changes: Arc::new(Semaphore::new(options.changes_max)),
@@ -89,6 +88,11 @@ impl ShardHost {
         ];
         host.tasks.lock().extend(tasks);
         ShardHost(host)
+    }
+
+    /// The clock by which records are given up.
+    pub fn steady_clock(&self) -> Arc<SteadyClock> {
+        self.0.steady_clock.clone()
     }
 
     /// Tells everything that this node has to run. Running replicas hear of changes at once; missing

@@ -69,10 +69,12 @@ impl ReplicaSpec {
 
     /// The time with which an entry is stamped when a clock shows `now`. From long before the shard was
     /// made is the word of a clock that is wrong: records stamped by it would be past retention as soon
-    /// as it is right again.
+    /// as it is right again. A record that comes now is younger than what was written off before, also
+    /// where that was done by clocks that were all ahead.
     pub(crate) fn time_of_entry(&self, now: UnixMillis) -> UnixMillis {
         let is_wrong = now.0.saturating_add(CLOCK_TOLERANCE.as_millis() as u64) < self.created.0;
-        if is_wrong { self.created } else { now }
+        let stamped = if is_wrong { self.created } else { now };
+        stamped.max(self.trimmed_until)
     }
 
     /// Whether appends are taken as far as the catalog goes. A seal that is only planned stops nothing.
@@ -95,5 +97,12 @@ mod tests {
         {
             assert_eq!(spec.time_of_entry(UnixMillis(now)), UnixMillis(stamped));
         }
+    }
+
+    #[test]
+    fn no_record_is_stamped_as_older_than_what_was_written_off_before_it_came() {
+        let spec = ReplicaSpec { trimmed_until: UnixMillis(900_000_000), ..spec(1) };
+        assert_eq!(spec.time_of_entry(UnixMillis(800_000_000)), UnixMillis(900_000_000));
+        assert_eq!(spec.time_of_entry(UnixMillis(900_000_001)), UnixMillis(900_000_001));
     }
 }

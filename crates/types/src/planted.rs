@@ -85,6 +85,8 @@ defects! {
     SnapshotSkipsTheLog,
     /// A follower claims to know the newest entry.
     FollowerClaimsNewest,
+    /// A wall clock that leaps is believed.
+    ClockLeapBelieved,
 
     // A shard.
     /// Producer windows are in no checkpoint.
@@ -107,8 +109,6 @@ defects! {
     VoidsShown,
     /// The arrival time is the clock's, also when that goes back.
     ArrivalMayFall,
-    /// A wall clock that leaps is believed.
-    ClockLeapBelieved,
     /// Everything is past retention at once.
     TrimmedBeforeRetention,
     /// A trim may move the trim point back.

@@ -56,6 +56,10 @@ pub(crate) async fn propose(node: &Node, command: &Command) -> Result<Answer, Un
     let Some(seat) = node.leading_seat() else {
         return Err(Unanswered::NotLeader { leader: node.elected() });
     };
+    let catalog = node.applied.borrow().clone();
+    if let Err(refusal) = node.room.take(&catalog, command) {
+        return Ok(Answer { revision: catalog.revision(), outcome: Err(refusal) });
+    }
     let through = async { seat.propose(machine::payload(command, node.now())).await?.outcome().await };
     let applied = match tokio::time::timeout(COMMIT_TIMEOUT, through).await {
         Ok(applied) => applied?,
@@ -108,7 +112,8 @@ async fn plan_and_propose(node: &Node, operation: &Operation) -> Result<Answer, 
 }
 
 fn plan(node: &Node, catalog: &Catalog, operation: &Operation) -> Result<Command, Refusal> {
-    let (now, seed) = (node.now(), node.random.seed());
+    let now = if operation.gives_up_by_time() { node.sure_time() } else { node.now() };
+    let seed = node.random.seed();
     let command = operation.command(catalog, now, seed)?;
     let on = |catalog: &Catalog| operation.command(catalog, now, seed).into_iter().collect();
     Ok(living::place(catalog, &node.hub.soft().borrow().connected, on).pop().unwrap_or(command))

@@ -7,13 +7,14 @@ mod shards;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use thalweg_controller::{Advertised, Controller, ControllerHandle, Image, Membership, MemoryIdentity, Options, Parts};
 use thalweg_proto::v1::cluster_service_client::ClusterServiceClient;
 use thalweg_proto::v1::stream_service_client::StreamServiceClient;
-use thalweg_raft::TcpConnector;
-use thalweg_types::{GroupId, Incarnation, NodeId, SystemClock};
+use thalweg_raft::{SteadyClock, TcpConnector};
+use thalweg_types::{Clock, GroupId, Incarnation, NodeId, SystemClock, UnixMillis};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
@@ -29,6 +30,24 @@ pub struct TestCluster {
     world: raft::World,
     running: watch::Sender<(u64, BTreeSet<NodeId>)>,
     node_dead_after: Duration,
+    catalog_bytes_max: Option<u64>,
+    clock: SkewedClock,
+}
+
+/// The system's clock, ahead by as much as a test says.
+#[derive(Clone, Default)]
+pub struct SkewedClock(Arc<AtomicU64>);
+
+impl SkewedClock {
+    pub fn set_ahead_ms(&self, ms: u64) {
+        self.0.store(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SkewedClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(SystemClock.now().0 + self.0.load(Ordering::SeqCst))
+    }
 }
 
 /// One node's disk and address, and the running node if it runs.
@@ -56,6 +75,8 @@ impl TestCluster {
             world: raft::World::default(),
             running: watch::channel((1, BTreeSet::new())).0,
             node_dead_after: LONG,
+            catalog_bytes_max: None,
+            clock: SkewedClock::default(),
         };
         for id in ids {
             cluster.add(*id, ids).await;
@@ -66,6 +87,16 @@ impl TestCluster {
     pub fn with_node_dead_after(mut self, after: Duration) -> TestCluster {
         self.node_dead_after = after;
         self
+    }
+
+    /// The bound on the catalog of nodes that start from here on.
+    pub fn set_catalog_bytes_max(&mut self, bytes: u64) {
+        self.catalog_bytes_max = Some(bytes);
+    }
+
+    /// The clock of all nodes.
+    pub fn clock(&self) -> &SkewedClock {
+        &self.clock
     }
 
     /// A node with a fresh disk.
@@ -94,7 +125,8 @@ impl TestCluster {
         let parts = Parts {
             groups: raft.groups(),
             identity: node.identity.clone(),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(self.clock.clone()),
+            steady_clock: Arc::new(SteadyClock::new(Arc::new(self.clock.clone()), Duration::from_secs(3_600))),
             seed: [id as u8; 32],
             connector: Arc::new(TcpConnector),
             observations,
@@ -125,7 +157,9 @@ impl TestCluster {
             admin_address: address,
             zone: String::new(),
         };
-        Options { node_dead_after: self.node_dead_after, ..Options::new(advertised, seeds) }
+        let defaults = Options::new(advertised, seeds);
+        let catalog_bytes_max = self.catalog_bytes_max.unwrap_or(defaults.catalog_bytes_max);
+        Options { node_dead_after: self.node_dead_after, catalog_bytes_max, ..defaults }
     }
 
     pub async fn start_all(&mut self) {
