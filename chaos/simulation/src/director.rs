@@ -155,9 +155,10 @@ impl Director {
             for panic in PANICS.lock().drain(..) {
                 self.world.violated("panic", panic);
             }
+            // Before anything is killed: what a node did last counts too.
+            self.invariants.check(&self.world, !self.running.is_empty());
             self.sweep_up();
             self.begin_and_end();
-            self.invariants.check(&self.world, !self.running.is_empty());
             if now >= look_at {
                 look_at = now + LOOK_MS;
                 if let Some(finished) = self.advance() {

@@ -1,5 +1,5 @@
-//! Writes down where horizons moved to, and which shards were forgotten: the checker judges whether
-//! what went was old enough, and does not miss it.
+//! Writes down where horizons moved to, which shards there were, and which were forgotten: the checker
+//! judges whether what went was old enough, and does not miss it.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,7 @@ use thalweg_checker::Position;
 use thalweg_shard::command::EntryFacts;
 use thalweg_types::{GroupId, SequenceNumber};
 
+use crate::workload::recorder::Kin;
 use crate::workload::stream;
 use crate::world::World;
 
@@ -30,6 +31,10 @@ impl Trims {
         self.revision = image.catalog.revision();
         let mut known = world.shards.lock();
         known.extend(load.shards.iter().map(|shard| (shard.group, (shard.id, shard.created_at))));
+        for shard in load.shards.iter().filter(|shard| shard.is_visible()) {
+            let last = shard.ending().map(Position::from);
+            world.recorder.there_is(shard.id, Kin { range: shard.range, parents: shard.parents.clone(), last });
+        }
         let there: BTreeSet<GroupId> = load.shards.iter().map(|shard| shard.group).collect();
         for (shard, _) in self.there.difference(&there).filter_map(|group| known.get(group)) {
             world.trace(format_args!("{shard} is forgotten"));

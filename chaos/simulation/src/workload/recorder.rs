@@ -9,7 +9,7 @@ use thalweg_checker::{
     Start, Trim, Write,
 };
 use thalweg_client::{ConsumedRecord, ShardDescription, ShardId};
-use thalweg_types::HashKey;
+use thalweg_types::{HashKey, HashRange};
 
 /// A record that is about to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,23 @@ pub struct Sent {
     pub call: u64,
 }
 
+/// What a shard has from whom, and where it ended.
+#[derive(Clone, Debug)]
+pub struct Kin {
+    /// Its part of the hash space.
+    pub range: HashRange,
+    /// None, one or two.
+    pub parents: Vec<ShardId>,
+    /// The highest position that it can hold, once it is closed.
+    pub last: Option<Position>,
+}
+
+impl From<&ShardDescription> for Kin {
+    fn from(shard: &ShardDescription) -> Kin {
+        Kin { range: shard.range, parents: shard.parents().collect(), last: shard.ending.map(Position::from) }
+    }
+}
+
 /// The history of one run.
 #[derive(Default)]
 pub struct Recorder {
@@ -35,7 +52,7 @@ pub struct Recorder {
     readers: AtomicU32,
     opened: Mutex<BTreeMap<ShardId, u64>>,
     /// Every shard as it was seen last: those that are forgotten by the end had children too.
-    shards: Mutex<BTreeMap<ShardId, ShardDescription>>,
+    shards: Mutex<BTreeMap<ShardId, Kin>>,
     /// By shard: times of acknowledgements, and the highest index acknowledged by then.
     known: Mutex<BTreeMap<ShardId, Vec<(u64, u64)>>>,
 }
@@ -104,7 +121,7 @@ impl Recorder {
         let mut seen = self.shards.lock();
         let shards: Vec<ImageShard> = shards
             .map(|shard| {
-                seen.insert(shard.id, shard.clone());
+                seen.insert(shard.id, Kin::from(shard));
                 ImageShard { id: shard.id, range: shard.range, open: shard.is_open() }
             })
             .collect();
@@ -135,27 +152,31 @@ impl Recorder {
         self.history.lock().retention.push(RetentionChange { call, done, retention_ms, outcome });
     }
 
+    /// The cluster has a shard. Between two images that a client sees some come, are closed and forgotten:
+    /// those it would take for no kin of their children.
+    pub fn there_is(&self, shard: ShardId, kin: Kin) {
+        let mut shards = self.shards.lock();
+        let known = shards.entry(shard).or_insert_with(|| kin.clone());
+        known.last = known.last.or(kin.last);
+    }
+
     /// How the shards came to be: those listed at the end, and those that were seen before.
     pub fn lineage(&self, listed: &[ShardDescription], now: u64) {
-        let mut seen = self.shards.lock();
-        seen.extend(listed.iter().map(|shard| (shard.id, shard.clone())));
-        let shards: Vec<&ShardDescription> = seen.values().collect();
-        let mut families: BTreeMap<Vec<ShardId>, Vec<&ShardDescription>> = BTreeMap::new();
-        for shard in shards.iter().filter(|shard| shard.parent.is_some()) {
-            families.entry(shard.parents().collect()).or_default().push(*shard);
+        let mut shards = self.shards.lock();
+        shards.extend(listed.iter().map(|shard| (shard.id, Kin::from(shard))));
+        let mut families: BTreeMap<&[ShardId], Vec<ShardId>> = BTreeMap::new();
+        for (id, kin) in shards.iter().filter(|(_, kin)| !kin.parents.is_empty()) {
+            families.entry(&kin.parents).or_default().push(*id);
         }
-        let last_of = |id: ShardId| {
-            let parent = shards.iter().find(|shard| shard.id == id);
-            parent.and_then(|parent| parent.ending).map(Position::from)
-        };
+        let last_of = |id: &ShardId| shards.get(id).and_then(|parent| parent.last);
         let opened = self.opened.lock();
         for (parents, children) in families {
-            let seen = children.iter().filter_map(|child| opened.get(&child.id)).min();
+            let seen = children.iter().filter_map(|child| opened.get(child)).min();
             self.history.lock().reshards.push(Reshard {
                 call: 0,
                 done: seen.copied().unwrap_or(now),
-                parents: parents.into_iter().map(|id| Parent { id, last: last_of(id) }).collect(),
-                children: children.into_iter().map(|child| (child.id, child.range)).collect(),
+                parents: parents.iter().map(|id| Parent { id: *id, last: last_of(id) }).collect(),
+                children: children.into_iter().map(|child| (child, shards[&child].range)).collect(),
             });
         }
     }
