@@ -3,11 +3,13 @@
 //! All is JSON: small beside records, readable in a hex dump, and it lets a later version add
 //! fields. The catalog names its format, because a snapshot may outlive the program that wrote it.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thalweg_types::limits::SHARDS_PER_STREAM_MAX;
 
-use crate::{Catalog, Command, EventLog, EventPage, Operation, Outcome};
+use crate::{Catalog, Command, EventLog, EventPage, Operation, Outcome, ReshardCause, Stream, scale};
 
 /// Format of [`Catalog::encode`].
 const FORMAT: u32 = 1;
@@ -62,6 +64,16 @@ impl Catalog {
         to_bytes(&StoredRef { format: FORMAT, catalog: self, events: None })
     }
 
+    /// How many those are, and what the scalings that run will yet add at most.
+    pub fn bytes(&self) -> u64 {
+        let to_come = |stream: &Arc<Stream>| {
+            let target = stream.scaling.as_ref().map(|scaling| scaling.target);
+            target.map_or(0, |target| scale::shards_to_come(stream, target))
+        };
+        let shards: usize = self.streams().map(to_come).sum();
+        self.encode().len() as u64 + shards as u64 * SHARD_BYTES_MAX
+    }
+
     /// The bytes of a snapshot: the catalog and the events beside it.
     pub fn encode_with(&self, events: &EventLog) -> Vec<u8> {
         to_bytes(&StoredRef { format: FORMAT, catalog: self, events: Some(events) })
@@ -105,13 +117,18 @@ impl Command {
         from_bytes("catalog command", bytes)
     }
 
-    /// By how many bytes the encoded catalog may grow with it, at most. 0 for what makes the catalog
-    /// smaller or keeps the cluster going: that adds nothing that stays.
-    pub fn bytes_added_max(&self) -> u64 {
+    /// By how many bytes [`Catalog::bytes`] may grow with it, at most. 0 for what keeps the cluster going,
+    /// and for the steps of a scaling: they were counted when it began.
+    pub fn bytes_added_max(&self, catalog: &Catalog) -> u64 {
         let shards = match self {
-            Command::OfIncarnation { command, .. } => return command.bytes_added_max(),
-            Command::CreateStream { wanted, .. } => wanted.shard_count.min(SHARDS_PER_STREAM_MAX),
-            Command::PlanReshard { kind, .. } => kind.child_count() as u32,
+            Command::OfIncarnation { command, .. } => return command.bytes_added_max(catalog),
+            Command::PlanReshard { cause: ReshardCause::Scaling, .. } => return 0,
+            Command::PlanReshard { kind, .. } => kind.child_count(),
+            Command::CreateStream { wanted, .. } => wanted.shard_count.min(SHARDS_PER_STREAM_MAX) as usize,
+            Command::StartScaling { stream, target, .. } => {
+                let target = (*target).min(SHARDS_PER_STREAM_MAX);
+                catalog.stream(stream).map_or(0, |stream| scale::shards_to_come(stream, target))
+            }
             Command::UpdateStream { .. }
             | Command::TagStream { .. }
             | Command::RegisterConsumer { .. }
@@ -119,7 +136,7 @@ impl Command {
             | Command::CreateAccessKey { .. } => 0,
             _ => return 0,
         };
-        u64::from(shards) * SHARD_BYTES_MAX + self.encode().len() as u64 + REST_BYTES_MAX
+        shards as u64 * SHARD_BYTES_MAX + self.encode().len() as u64 + REST_BYTES_MAX
     }
 }
 

@@ -5,6 +5,7 @@
 //! merged. Each step removes a difference and adds none, so the series ends in exactly equal
 //! ranges from any start; steps on different shards may run at once.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use thalweg_types::limits::SHARDS_PER_STREAM_MAX;
@@ -21,6 +22,14 @@ pub fn is_complete(stream: &Stream, target: u32) -> bool {
 /// The targets that the service itself would allow: from half to twice the open shards.
 pub fn service_bounds(open: u32) -> RangeInclusive<u32> {
     open.div_ceil(2)..=open.saturating_mul(2).min(SHARDS_PER_STREAM_MAX)
+}
+
+/// How many shards come into being until the open ones are `target` equal ranges: two with each border
+/// that is to be, one for each that is to go.
+pub fn shards_to_come(stream: &Stream, target: u32) -> usize {
+    let wanted: BTreeSet<HashKey> = HashRange::tile(target).iter().map(HashRange::start).collect();
+    let present: BTreeSet<HashKey> = stream.open_shards().map(|shard| shard.range.start()).collect();
+    2 * wanted.difference(&present).count() + present.difference(&wanted).count()
 }
 
 /// The steps that may begin now, at most as many as leave `running_max` reshards running.

@@ -4,65 +4,79 @@
 //! segment would stop every node that votes, for good. So the leader takes no command that adds to a
 //! catalog which is full.
 //!
-//! Holds: what makes it smaller, or keeps the cluster going, is always taken. It is measured again
-//! before anything is refused, and after so many revisions that a leader which was away cannot be far
-//! off; between two measurements each command counts with the most that it may add.
+//! Holds: what makes it smaller, changes nothing or keeps the cluster going is always taken; so are the
+//! steps of a scaling that has begun, for which there was room when it did. What is on its way counts
+//! with the most that it may add, until its outcome is known.
 
 use parking_lot::Mutex;
 use thalweg_catalog::{Catalog, Command, Refusal};
 
-/// Revisions after which a measurement is old.
-const REVISIONS_MAX: u64 = 100;
-
 /// What the catalog has and may have, in encoded bytes.
 pub(crate) struct Room {
     limit: u64,
-    known: Mutex<Option<Known>>,
+    state: Mutex<State>,
 }
 
-/// A measurement, and what was let in since.
-#[derive(Clone, Copy)]
-struct Known {
-    revision: u64,
+#[derive(Default)]
+struct State {
+    /// Revision and bytes of the catalog that was measured last.
+    measured: Option<(u64, u64)>,
+    /// What commands on their way may add.
+    on_the_way: u64,
+}
+
+/// Room for one command, until this is dropped.
+pub(crate) struct Taken<'a> {
+    room: &'a Room,
     bytes: u64,
 }
 
-impl Known {
-    fn of(catalog: &Catalog) -> Known {
-        Known { revision: catalog.revision(), bytes: catalog.encode().len() as u64 }
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.room.state.lock().on_the_way -= self.bytes;
     }
+}
 
-    fn is_of(&self, catalog: &Catalog, revisions: u64) -> bool {
-        catalog.revision().abs_diff(self.revision) <= revisions
+impl State {
+    /// Measures a catalog once a revision: it is encoded as often to be sent to the other nodes.
+    fn bytes_of(&mut self, catalog: &Catalog) -> u64 {
+        let known = self.measured.filter(|(revision, _)| *revision == catalog.revision());
+        let (_, bytes) = *self.measured.insert(known.unwrap_or_else(|| (catalog.revision(), catalog.bytes())));
+        bytes
     }
 }
 
 impl Room {
     pub(crate) fn new(limit: u64) -> Room {
-        Room { limit, known: Mutex::default() }
+        Room { limit, state: Mutex::default() }
     }
 
-    /// Makes room for what a command adds, or says that there is none.
-    pub(crate) fn take(&self, catalog: &Catalog, command: &Command) -> Result<(), Refusal> {
-        let added = command.bytes_added_max();
-        if added == 0 {
-            return Ok(());
+    /// Makes room for what a command adds to the newest catalog, or says that there is none.
+    pub(crate) fn take(&self, catalog: &Catalog, command: &Command) -> Result<Taken<'_>, Refusal> {
+        let added = command.bytes_added_max(catalog);
+        if added > 0 {
+            let mut state = self.state.lock();
+            let bytes = state.bytes_of(catalog);
+            if bytes + state.on_the_way + added > self.limit && grows(catalog, command, bytes) {
+                return Err(Refusal::CatalogFull { bytes, limit: self.limit });
+            }
+            state.on_the_way += added;
         }
-        let mut last = self.known.lock();
-        let mut known = last.filter(|known| known.is_of(catalog, REVISIONS_MAX)).unwrap_or_else(|| Known::of(catalog));
-        if known.bytes + added > self.limit && !known.is_of(catalog, 0) {
-            known = Known::of(catalog);
-        }
-        let full = known.bytes + added > self.limit;
-        let refusal = Refusal::CatalogFull { bytes: known.bytes, limit: self.limit };
-        known.bytes += if full { 0 } else { added };
-        *last = Some(known);
-        if full { Err(refusal) } else { Ok(()) }
+        Ok(Taken { room: self, bytes: added })
     }
+}
+
+/// Whether a catalog of so many bytes has more with a command. One that it refuses, or that was carried
+/// out before, gets that for its answer.
+fn grows(catalog: &Catalog, command: &Command, bytes: u64) -> bool {
+    let mut with = catalog.clone();
+    with.apply(command).is_ok() && with.bytes() > bytes
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use thalweg_catalog::{NewStream, NodeRegistration};
     use thalweg_types::{Incarnation, NodeId, StreamName, UnixMillis};
 
@@ -114,7 +128,7 @@ mod tests {
             catalog.apply(&create(created)).unwrap();
             created += 1;
         };
-        let bytes = catalog.encode().len() as u64;
+        let bytes = catalog.bytes();
         assert!(bytes <= LIMIT && bytes > LIMIT - 8_192, "{bytes} bytes, {created} streams");
         assert_eq!(refused, Refusal::CatalogFull { bytes, limit: LIMIT });
         for stream in 0..8 {
@@ -127,10 +141,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_its_way_counts_before_it_is_applied() {
-        let (catalog, added) = (catalog(), create(0).bytes_added_max());
-        let room = Room::new(catalog.encode().len() as u64 + 3 * added);
-        let taken = (0..9).take_while(|n| room.take(&catalog, &create(*n)).is_ok()).count();
-        assert_eq!(taken, 3);
+    fn what_is_on_its_way_counts_until_its_outcome_is_known() {
+        let (catalog, added) = (catalog(), create(0).bytes_added_max(&catalog()));
+        let room = Room::new(catalog.bytes() + 3 * added);
+        let taken: Vec<_> = (0..9).map_while(|n| room.take(&catalog, &create(n)).ok()).collect();
+        assert_eq!(taken.len(), 3);
+        drop(taken);
+        assert!((0..9).all(|n| room.take(&catalog, &create(n)).is_ok()), "none of them came to anything");
+    }
+
+    #[test]
+    fn what_a_full_catalog_refuses_anyway_or_shrinks_by_is_taken() {
+        let mut catalog = catalog();
+        catalog.apply(&create(0)).unwrap();
+        let id = catalog.stream(&name(0)).unwrap().id;
+        catalog.apply(&Command::ShardsOpened { stream: name(0), id }).unwrap();
+        let tag = |text: &str| BTreeMap::from([("key".to_owned(), text.to_owned())]);
+        let tags = |set: BTreeMap<String, String>, remove: &[&str]| Command::TagStream {
+            stream: name(0),
+            set,
+            remove: remove.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>(),
+        };
+        catalog.apply(&tags(tag("value"), &[])).unwrap();
+        let room = Room::new(catalog.bytes());
+        assert!(room.take(&catalog, &create(1)).is_err());
+        assert!(room.take(&catalog, &tags(tag("a longer value"), &[])).is_err());
+        for command in [create(0), tags(tag("value"), &[]), tags(tag("val"), &[]), tags(BTreeMap::new(), &["key"])] {
+            assert!(room.take(&catalog, &command).is_ok(), "{command:?}");
+        }
     }
 }

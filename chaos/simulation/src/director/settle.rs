@@ -11,6 +11,9 @@ impl Director {
             return Some(format!("node {node} is {power:?}"));
         }
         let Some(image) = self.world.newest_image() else { return Some("no node has an image".to_owned()) };
+        if let Some(stream) = image.catalog.streams().find(|stream| stream.scaling.is_some()) {
+            return Some(format!("{} is still being scaled: {:?}", stream.name, stream.scaling));
+        }
         for (stream, shard) in image.catalog.shards() {
             if let Some(why) = self.unequal(shard) {
                 return Some(format!("{} {}, group {}: {why}", stream.name, shard.id, shard.group));

@@ -121,7 +121,7 @@ impl Recorder {
         let mut seen = self.shards.lock();
         let shards: Vec<ImageShard> = shards
             .map(|shard| {
-                seen.insert(shard.id, Kin::from(shard));
+                meet(&mut seen, shard.id, Kin::from(shard));
                 ImageShard { id: shard.id, range: shard.range, open: shard.is_open() }
             })
             .collect();
@@ -155,15 +155,13 @@ impl Recorder {
     /// The cluster has a shard. Between two images that a client sees some come, are closed and forgotten:
     /// those it would take for no kin of their children.
     pub fn there_is(&self, shard: ShardId, kin: Kin) {
-        let mut shards = self.shards.lock();
-        let known = shards.entry(shard).or_insert_with(|| kin.clone());
-        known.last = known.last.or(kin.last);
+        meet(&mut self.shards.lock(), shard, kin);
     }
 
     /// How the shards came to be: those listed at the end, and those that were seen before.
     pub fn lineage(&self, listed: &[ShardDescription], now: u64) {
         let mut shards = self.shards.lock();
-        shards.extend(listed.iter().map(|shard| (shard.id, Kin::from(shard))));
+        listed.iter().for_each(|shard| meet(&mut shards, shard.id, Kin::from(shard)));
         let mut families: BTreeMap<&[ShardId], Vec<ShardId>> = BTreeMap::new();
         for (id, kin) in shards.iter().filter(|(_, kin)| !kin.parents.is_empty()) {
             families.entry(&kin.parents).or_default().push(*id);
@@ -190,4 +188,11 @@ impl Recorder {
     pub fn take(&self) -> History {
         std::mem::take(&mut self.history.lock())
     }
+}
+
+/// Adds what is news: who saw it last need not be who knows the newest.
+fn meet(shards: &mut BTreeMap<ShardId, Kin>, shard: ShardId, kin: Kin) {
+    let last = kin.last;
+    let known = shards.entry(shard).or_insert(kin);
+    known.last = known.last.or(last);
 }

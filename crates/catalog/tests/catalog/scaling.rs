@@ -40,11 +40,13 @@ proptest! {
             split_somewhere(&mut catalog, which, *at);
         }
         let borders = stream(&catalog).open_shards().count() + target as usize;
+        let (shards, to_come) = (stream(&catalog).shards.iter().count(), scale::shards_to_come(stream(&catalog), target));
         start_scaling(&mut catalog, target);
         let steps = finish_scaling(&mut catalog, at_once, at_hour(2));
         prop_assert_eq!(open_ranges(&catalog), HashRange::tile(target));
         prop_assert_eq!(stream(&catalog).status, StreamStatus::Active);
         prop_assert!(steps <= borders, "{steps} steps for {borders} borders");
+        prop_assert_eq!(stream(&catalog).shards.iter().count(), shards + to_come, "room was made for so many");
     }
 }
 

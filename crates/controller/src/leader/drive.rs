@@ -84,6 +84,7 @@ fn due(node: &Node, balance: bool, traffic: &mut Traffic) -> Vec<Command> {
         catalog: &catalog,
         sight: &sight,
         now: node.now(),
+        sure_now: node.steady_clock.now().ok(),
         seed: node.random.seed(),
         node_dead_after: options.node_dead_after,
         moves_max: options.moves_max,

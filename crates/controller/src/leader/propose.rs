@@ -57,9 +57,10 @@ pub(crate) async fn propose(node: &Node, command: &Command) -> Result<Answer, Un
         return Err(Unanswered::NotLeader { leader: node.elected() });
     };
     let catalog = node.applied.borrow().clone();
-    if let Err(refusal) = node.room.take(&catalog, command) {
-        return Ok(Answer { revision: catalog.revision(), outcome: Err(refusal) });
-    }
+    let _taken = match node.room.take(&catalog, command) {
+        Ok(taken) => taken,
+        Err(refusal) => return Ok(Answer { revision: catalog.revision(), outcome: Err(refusal) }),
+    };
     let through = async { seat.propose(machine::payload(command, node.now())).await?.outcome().await };
     let applied = match tokio::time::timeout(COMMIT_TIMEOUT, through).await {
         Ok(applied) => applied?,

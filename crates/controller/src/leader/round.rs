@@ -34,6 +34,9 @@ pub(crate) struct Ground<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) sight: &'a Sight,
     pub(crate) now: UnixMillis,
+    /// The time by which shards are forgotten, and with them what is older in the whole stream; nothing
+    /// as long as that is not sure.
+    pub(crate) sure_now: Option<UnixMillis>,
     pub(crate) seed: u64,
     pub(crate) node_dead_after: Duration,
     pub(crate) moves_max: usize,
@@ -116,8 +119,9 @@ fn expire(ground: &Ground<'_>, stream: &Stream) -> Option<Command> {
     let seen = |id: &thalweg_types::ShardId| {
         stream.shards.get(*id).is_some_and(|shard| ground.sight.expired.contains(&shard.group))
     };
-    let shards: Vec<_> = stream.expired_shards(ground.now).into_iter().filter(seen).collect();
-    (!shards.is_empty()).then(|| Command::ExpireShards { stream: stream.name.clone(), shards, now: ground.now })
+    let now = ground.sure_now?;
+    let shards: Vec<_> = stream.expired_shards(now).into_iter().filter(seen).collect();
+    (!shards.is_empty()).then(|| Command::ExpireShards { stream: stream.name.clone(), shards, now })
 }
 
 /// Begins what the traffic of on-demand streams asks for.

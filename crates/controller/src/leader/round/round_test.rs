@@ -5,7 +5,7 @@ use thalweg_catalog::{
     NewStream, NodeRegistration, Observed, Operation, ReshardCause, ReshardKind, Rules, ShardState, StreamMode,
     StreamPatch, WriteRate,
 };
-use thalweg_types::{GroupId, Incarnation, ShardId};
+use thalweg_types::{GroupId, Incarnation, ShardId, StreamName};
 
 use super::*;
 
@@ -54,6 +54,7 @@ fn ground<'a>(catalog: &'a Catalog, sight: &'a Sight) -> Ground<'a> {
         catalog,
         sight,
         now: UnixMillis(10_000),
+        sure_now: Some(UnixMillis(10_000)),
         seed: 1,
         node_dead_after: DEAD_AFTER,
         moves_max: 4,
@@ -229,4 +230,24 @@ fn a_hot_shard_of_an_on_demand_stream_is_split_on_nodes_that_answer_and_by_the_u
     catalog.apply(&commands[0]).unwrap();
     settle(&mut catalog, all_sealed);
     assert_eq!(catalog.streams().next().unwrap().open_shards().count(), 5);
+}
+
+/// What is forgotten takes with it, in the whole stream, what is older.
+#[test]
+fn shards_are_forgotten_only_by_a_time_that_is_sure() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let mut catalog = with_stream(3, 2);
+    settle(&mut catalog, all_well);
+    let stream: StreamName = "orders".parse().unwrap();
+    let split = Operation::SplitShard { stream: stream.clone(), shard: ShardId(0), at: None, rules: Rules::Free };
+    catalog.apply(&split.command(&catalog, UnixMillis(10_000), 1).unwrap()).unwrap();
+    settle(&mut catalog, all_sealed);
+    let mut sight = all_well(&catalog);
+    sight.expired.insert(catalog.shard(&stream, ShardId(0)).unwrap().group);
+    let ahead = UnixMillis(10_000 + 2 * DAY_MS);
+    for sure_now in [None, Some(UnixMillis(10_000)), Some(UnixMillis(10_000 + DAY_MS - 1))] {
+        assert_eq!(plan(&Ground { now: ahead, sure_now, ..ground(&catalog, &sight) }), [], "{sure_now:?}");
+    }
+    let sure = Ground { now: ahead, sure_now: Some(ahead), ..ground(&catalog, &sight) };
+    assert_eq!(plan(&sure), [Command::ExpireShards { stream, shards: vec![ShardId(0)], now: ahead }]);
 }
