@@ -128,7 +128,7 @@ impl Groups {
         let group = Group::new(id, options, node.clone(), Parts { log, applier, repairer, raft });
         let _one_at_a_time = node.opening.lock().await;
         if let Some(open) = self.get(id) {
-            let _ = group.inner().raft().shutdown().await;
+            stop(group.inner().raft()).await;
             return Ok(open);
         }
         node.repairs.settle(id);
@@ -170,7 +170,7 @@ impl Groups {
         self.0.awake.lock().remove(&id);
         group.inner().tasks.lock().drain(..).for_each(|task| task.abort());
         group.inner().repairer.close();
-        let _ = group.inner().raft().shutdown().await;
+        stop(group.inner().raft()).await;
     }
 
     /// Stops a group and gives its data up.
@@ -247,6 +247,13 @@ impl Groups {
     pub fn node_log(&self) -> &NodeLog {
         &self.0.log
     }
+}
+
+/// Stops openraft for a group, also when whoever waits for that gives up: openraft waits for its own end
+/// on behalf of all who ask, and panics in each of them if that wait is dropped.
+async fn stop(raft: &Raft) {
+    let raft = raft.clone();
+    let _ = tokio::spawn(async move { raft.shutdown().await }).await;
 }
 
 impl NodeParts {

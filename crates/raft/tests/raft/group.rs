@@ -22,6 +22,24 @@ async fn a_single_member_commits_and_reads_back() {
     assert_eq!(bodies(&group, last).await, (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
 }
 
+/// A node that ends gives up what it has begun, and others still ask the group.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_that_is_given_up_halfway_makes_nobody_panic() {
+    let cluster = Cluster::start(1).await;
+    let group = cluster.open(1, 1, &[1]).await;
+    leader_of([&group]).await;
+    put(&group, "before").await;
+    {
+        let closing = std::pin::pin!(cluster.node(1).groups.close(GroupId(1)));
+        assert!(futures::poll!(closing).is_pending());
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while group.propose(command("after".to_owned())).await.is_ok() {
+        assert!(Instant::now() < deadline, "the group goes on");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_replica_applies_the_same_commands_in_order() {
     let cluster = Cluster::start(3).await;
